@@ -10,7 +10,9 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 _MAGIC = re.compile(r"[*?\[]")
 _MOST_FOLDERS = 4096  # that are remembered at once: neighbours mostly share theirs
@@ -18,7 +20,7 @@ _Matches = Callable[[str], Any]
 State = frozenset[tuple[int, int]]  # (pattern, how many of its parts are matched)
 
 
-class _Part(NamedTuple):
+class _Part(msgspec.Struct, frozen=True):
     """One name of a pattern, `text` as it was written; `matches` is None for `**`."""
 
     text: str
@@ -26,7 +28,7 @@ class _Part(NamedTuple):
     takes_hidden: bool
 
 
-class Descent(NamedTuple):
+class Descent(msgspec.Struct, frozen=True):
     """What one name in a folder means: which patterns it ends, and where the others stand inside it."""
 
     hits: tuple[int, ...]

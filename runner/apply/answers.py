@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from runner.apply.session import Session
 from runner.apply.tables import about_of, wanted_of
@@ -80,7 +81,7 @@ def _shape_of(spec: AnyJob, job: Desired) -> tuple[object, ...]:
     return about_of(spec, job), wanted_of(spec), spec.columns, spec.strict_answers, spec.csv_guard
 
 
-class Known(NamedTuple):
+class Known(msgspec.Struct, frozen=True):
     """What became of every row of a job."""
 
     spec: AnyJob

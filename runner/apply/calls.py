@@ -19,7 +19,6 @@ from runner.job.capabilities import Content
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch
 from runner.remotes.reading.lines import COMMON
-from runner.remotes.transport import calls
 from runner.remotes.transport.shown import SENDING, counts_of
 from runner.remotes.vendor import Advanced
 from runner.results import index
@@ -72,6 +71,8 @@ def carry_on(
 def abandon(session: Session, batch: Batch) -> Batch:
     """Wait for nothing more of a batch: what was not sent is free again, what was sent and not answered is held."""
     with Work(session, batch) as work:
+        from runner.remotes.transport import calls  # most batches are one call
+
         calls.abandon(work, session.pool)
         return _bring_home(session, work, Phase.CANCELLED)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+
+import msgspec
 
 from runner.errors import RunnerError
 
 
-class StepError(NamedTuple):
+class StepError(msgspec.Struct, frozen=True):
     """One step that did not succeed. It stops what it is about, and nothing else.
 
     job: the address that the step was for. batch: the key of the one batch it was about; empty where it was about

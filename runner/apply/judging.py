@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from runner.apply import chains
 from runner.apply.answers import is_quiet, made_of, spec_of
@@ -16,7 +17,7 @@ from runner.job.scored import judge_address
 from runner.plan.plan import Plan, Recorded
 
 
-class Judging(NamedTuple):
+class Judging(msgspec.Struct, frozen=True):
     """Of one job."""
 
     verdicts: Mapping[str, Path]  # check -> the results of its judge's job

@@ -10,8 +10,9 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec.structs import replace
 
 from runner.apply import answers, keep
@@ -85,7 +86,7 @@ def has_outputs(session: Session) -> bool:
     return any(True for _ in _of_others(session))
 
 
-class _Output(NamedTuple):
+class _Output(msgspec.Struct, frozen=True):
     """An output that this state did not write."""
 
     number: int

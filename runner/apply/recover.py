@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import Enum
-from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -232,7 +231,7 @@ def _back_to_doubt(session: Session, provider: Provider, since: datetime) -> dat
     return min(since, accounted.until - CLOCK_SLACK) if accounted else None
 
 
-class Elsewhere(NamedTuple):
+class Elsewhere(msgspec.Struct, frozen=True):
     """What a remote holds that is not on record."""
 
     keys: bytes = b""  # of what is ours

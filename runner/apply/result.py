@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import msgspec
 
@@ -17,7 +16,7 @@ from runner.results.merge import Accounting
 Refusal = Callable[[Rest], BlockedError | None]
 
 
-class Awaited(NamedTuple):
+class Awaited(msgspec.Struct, frozen=True):
     """A judge's job that is not settled."""
 
     address: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -38,13 +38,17 @@ from runner.plan import adoption
 from runner.plan.plan import Recorded
 from runner.plan.remaining import BatchRows, RetryRows
 from runner.plan.repay import LeftRows
-from runner.remotes.transport.calls import threads
 from runner.remotes.vendor import Provider
 from runner.results.locate import OutcomeSource
 from runner.state.memory import Memory, Objects, Records
 
 _NOT_SEEN = Shown()
 TELL_SECONDS = 0.5  # between two words about how far jobs are, within a pass
+
+
+def threads(number: int) -> Executor:
+    """So many threads for calls that wait on a remote."""
+    return ThreadPoolExecutor(number, thread_name_prefix="calls")
 
 
 class Session(msgspec.Struct):

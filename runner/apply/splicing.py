@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import accumulate
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import msgspec
 from msgspec.structs import replace
@@ -240,7 +240,7 @@ class Splicing:
         return found
 
 
-class _Run(NamedTuple):
+class _Run(msgspec.Struct, frozen=True):
     """Segments that follow each other, all copied from as many that follow each other, or all written."""
 
     first: int

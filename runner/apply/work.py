@@ -10,7 +10,9 @@ import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self
+from typing import Protocol, Self
+
+import msgspec
 
 from runner.apply.purse import Rest
 from runner.apply.requests import Requests
@@ -31,7 +33,7 @@ from runner.remotes.online import Request
 from runner.remotes.vendor import Budget
 
 
-class RowPlace(NamedTuple):
+class RowPlace(msgspec.Struct, frozen=True):
     """Where a wanted recording is now: whose job, and its row there."""
 
     compiled: CompiledAudio

@@ -24,10 +24,9 @@ from runner.checks.sheet import Column, DuelColumn, Sheet
 from runner.checks.tally import Counting, Form
 from runner.checks.text import normal
 from runner.checks.verdict import Said, Verdicts
-from runner.compile.frames import DROPPED
 from runner.compile.parse import parse
 from runner.compile.readings import Read, Reading
-from runner.compile.texts import text_of
+from runner.compile.texts import DROPPED, text_of
 from runner.errors import Mark, Problem
 from runner.job import source
 from runner.job.checks import OF_ANSWER, Check, Kind, Lacking

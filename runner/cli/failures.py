@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -55,7 +55,7 @@ class Failures(msgspec.Struct, frozen=True):
     rows: tuple[Failed, ...] = ()
 
 
-class _Row(NamedTuple):
+class _Row(msgspec.Struct, frozen=True):
     """What a line of a results file says of its request."""
 
     custom_id: str

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from runner import files, gittree
 from runner.apply import retention
@@ -28,7 +29,7 @@ _RACY_NS = 50_000_000  # before the command began
 _MOST_RECORDS = 16  # of other words, or of a terminal of another width
 
 
-class LookedAt(NamedTuple):
+class LookedAt(msgspec.Struct, frozen=True):
     """Paths from the project root."""
 
     paths: tuple[str, ...]

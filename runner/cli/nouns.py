@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from runner.cli import voice
 from runner.job.capabilities import Content, Transport
 
 
-class Nouns(NamedTuple):
+class Nouns(msgspec.Struct, frozen=True):
     request: str
     batch: str
     batches: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from runner.apply.reporter import Progress
 
@@ -12,7 +13,7 @@ WINDOW_SECONDS = 600.0  # a batch goes on by fits and starts; what it did long a
 LEAST_SECONDS = 3.0  # between two counts, before anything is made of them
 
 
-class Pace(NamedTuple):
+class Pace(msgspec.Struct, frozen=True):
     """Rows a second, and the seconds that the rest takes at that; None where nobody can say."""
 
     per_second: float | None = None

@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -193,7 +192,7 @@ def gates_of(desired: Sequence[Desired], view: PlanView, records: Mapping[str, J
 _OF_ONE_JOB = " of the job at "
 
 
-class _Line(NamedTuple):
+class _Line(msgspec.Struct, frozen=True):
     """One line, and what makes it one of several jobs together."""
 
     view: LineView
@@ -213,7 +212,7 @@ class _Line(NamedTuple):
         return self.view.sign, self.view.verb, why, self.nouns.request
 
 
-class _Told(NamedTuple):
+class _Told(msgspec.Struct, frozen=True):
     view: JobView
     lines: list[_Line]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
 import msgspec
 
@@ -35,7 +35,7 @@ _encode = msgspec.json.Encoder().encode
 COLUMNS = frozenset({"file", "size_bytes", "duration_s"})  # of the row of a recording
 
 
-class Asked(NamedTuple):
+class Asked(msgspec.Struct, frozen=True):
     """One recording as it is to be sent."""
 
     key: bytes  # 16 bytes

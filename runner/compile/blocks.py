@@ -45,7 +45,7 @@ class Packed(NamedTuple):
     distinct: bytes = b""  # the keys sorted, each once; empty where they are not known
 
 
-class Pieces(NamedTuple):
+class Pieces(msgspec.Struct, frozen=True):
     """The segments of a compiled dataset, and what is needed to take them over."""
 
     segments: list[Segment]
@@ -54,7 +54,7 @@ class Pieces(NamedTuple):
     modulus: int  # of the hashes of ids
 
 
-class Before(NamedTuple):
+class Before(msgspec.Struct, frozen=True):
     """A job as it was compiled earlier; its dataset may have changed since."""
 
     packed: Packed
@@ -62,7 +62,7 @@ class Before(NamedTuple):
     longest_answer: int | None = None  # see `Wanted`
 
 
-class _Group(NamedTuple):
+class _Group(msgspec.Struct, frozen=True):
     """Some rows that became requests together."""
 
     numbers: Sequence[int]  # positions in the dataset; where `each` is empty, of the first and the last alone
@@ -154,7 +154,7 @@ class Segmented:
             of_file[bisect_right(ends, mark.line or 0)].is_odd = True
 
 
-class _Run(NamedTuple):
+class _Run(msgspec.Struct, frozen=True):
     """Segments that follow each other, all of them known from before or all of them new."""
 
     first: int  # numbers of segments

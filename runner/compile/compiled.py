@@ -23,7 +23,7 @@ class RowView(NamedTuple):
     digest: bytes  # 32 bytes
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, frozen=True):
     """One request line, ready to be sent, without its newline."""
 
     key: bytes  # 16 bytes

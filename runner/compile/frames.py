@@ -14,8 +14,6 @@ from runner.job.capabilities import MESSAGE_CHARS
 
 LENGTH = struct.Struct(">I")
 
-DROPPED = frozenset({"", "False", "false", "0", "None"})  # what `where` may render to and so drop the row
-
 
 class Setup(msgspec.Struct, tag=True):
     """Templates to compile. `where` is the index of the one that filters rows, -1 without; `values` are the indices of

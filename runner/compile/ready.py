@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -22,7 +21,7 @@ class _Line(msgspec.Struct, gc=False):
     url: str | None = None
 
 
-class One(NamedTuple):
+class One(msgspec.Struct, frozen=True):
     """One line as a request."""
 
     custom_id: str

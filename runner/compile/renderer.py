@@ -11,9 +11,9 @@ from typing import Any
 from jinja2 import Template, TemplateSyntaxError, UndefinedError
 from jinja2.runtime import Context
 
-from runner.compile.frames import DROPPED, Chunk, Done, Ready, RenderFailure, Setup
+from runner.compile.frames import Chunk, Done, Ready, RenderFailure, Setup
 from runner.compile.sandbox import ROW, Sandbox
-from runner.compile.texts import Null
+from runner.compile.texts import DROPPED, Null
 
 ROW_CPU_SECONDS = 0.5
 _UNDEFINED = re.compile(r"'(\w+)' is undefined\Z")

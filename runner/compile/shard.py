@@ -12,7 +12,7 @@ import os
 from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import msgspec
 
@@ -37,7 +37,7 @@ _MAX_HEADER = 1 << 20
 DigestOf = Callable[[Path], bytes]  # SHA-256 of a file
 
 
-class Parts(NamedTuple):
+class Parts(msgspec.Struct, frozen=True):
     """What a file holds. `rest` has the second halves of the digests from `rest_at` on; positions: of the wanted rows
     in the dataset, None where every row is wanted."""
 

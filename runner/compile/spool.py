@@ -14,7 +14,9 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
+
+import msgspec
 
 MOST_BYTES = 4 << 30
 _SHARE = 4  # of what is free on the disk at most the fourth part: an upload takes as much once more
@@ -69,7 +71,7 @@ class Spool:
             self._file.close()
 
 
-class _Chunk(NamedTuple):
+class _Chunk(msgspec.Struct, frozen=True):
     """Some lines after others."""
 
     end: int  # ordinal of the first row behind it

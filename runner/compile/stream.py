@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from runner.compile.frames import DROPPED, RenderFailure, Setup
 from runner.compile.template import Template, suggestion
-from runner.compile.texts import Null
-from runner.compile.through import CHUNK_BYTES, CHUNK_ROWS, Chunk, through_worker
+from runner.compile.texts import DROPPED, Null
 from runner.data.rows import Block, SourceRow
 from runner.errors import Mark, Problem
 from runner.job.capabilities import MESSAGE_CHARS
 from runner.job.source import Form
+
+if TYPE_CHECKING:
+    from runner.compile.through import Chunk
 
 SHORTEN = (
     "cut it in the template, such as `{{ text | truncate(100000) }}`; where the remote takes more, say so in the"
@@ -37,7 +38,7 @@ class Named(Protocol):
     def row(self) -> Mapping[str, Any]: ...
 
 
-class RowFailure(NamedTuple):
+class RowFailure(msgspec.Struct, frozen=True):
     """Why one row cannot be rendered."""
 
     template: Template
@@ -200,6 +201,8 @@ def _text_or_failure(template: Template, row: SourceRow, longest: int) -> str | 
 
 
 def _chunks(rows: Iterable[SourceRow]) -> Iterator[Chunk[SourceRow]]:
+    from runner.compile.through import CHUNK_BYTES, CHUNK_ROWS
+
     kept: list[SourceRow] = []
     encoded: list[msgspec.Raw] = []
     size = 0
@@ -219,6 +222,9 @@ def _through_worker(
     rows: Iterable[SourceRow], general: Sequence[Template], where: Template | None, longest: int
 ) -> Iterator[tuple[SourceRow, list[str] | RowFailure]]:
     """Texts of the general templates, in a process of their own, at most IN_FLIGHT chunks ahead."""
+    from runner.compile.frames import RenderFailure, Setup  # most templates need no other process
+    from runner.compile.through import through_worker
+
     templates = ([where] if where else []) + list(general)
 
     def setup(number: int | None) -> Setup:

@@ -10,6 +10,7 @@ import msgspec
 from runner.mending import NOT_SO
 
 PLAIN = frozenset({str, int, float})  # types whose text is the usual one
+DROPPED = frozenset({"", "False", "false", "0", "None"})  # what `where` may render to and so drop the row
 OFFER = "write `| default('...')` after it, or leave such rows out with `where`"
 
 

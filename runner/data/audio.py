@@ -14,6 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, overload
 
+import msgspec
+
 from runner import private
 from runner.errors import DataError, Mark, printable
 from runner.globs import Globs, State, is_magic
@@ -33,7 +35,7 @@ class AudioFile(NamedTuple):
     inode: int
 
 
-class AudioFault(NamedTuple):
+class AudioFault(msgspec.Struct, frozen=True):
     """A file or folder that is meant and cannot be used; `reason` follows its quoted path."""
 
     path: str
@@ -81,7 +83,7 @@ class AudioListing(Sequence[AudioFile]):
         return sum(self._numbers[::_STATS])
 
 
-class Selection(NamedTuple):
+class Selection(msgspec.Struct, frozen=True):
     """Which files a job means, and where it says so.
 
     Patterns are relative to the project root. One of `exclude` that names a folder takes out all below it, and one
@@ -125,7 +127,7 @@ def find(selection: Selection, root: Path, largest_bytes: int = LARGEST) -> Audi
     return listing
 
 
-class _Folder(NamedTuple):
+class _Folder(msgspec.Struct, frozen=True):
     path: str  # ends with a slash, but for the root's
     wanted: State
     unwanted: State

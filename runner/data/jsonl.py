@@ -8,7 +8,7 @@ import re
 from codecs import BOM_UTF8 as BOM
 from collections.abc import Iterator, Sequence
 from itertools import repeat
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import msgspec
 
@@ -141,7 +141,7 @@ def _one_by_one(
         yield block()
 
 
-class _Read(NamedTuple):
+class _Read(msgspec.Struct, frozen=True):
     """One row, and the columns in which null stands for what is no number in JSON."""
 
     row: dict[str, Any]

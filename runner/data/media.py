@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 FORMATS = ("wav", "flac", "mp3", "ogg", "opus", "m4a", "mp4", "webm", "mkv", "aac", "amr", "aiff", "asf")
 HEAD = 4096  # bytes at the start that a verdict needs
@@ -101,7 +103,7 @@ def _is_adts(head: bytes) -> bool:
     return length >= 7 and (len(following) < 2 or (following[0] == 0xFF and following[1] & 0xF6 == 0xF0))
 
 
-class _Mp3(NamedTuple):
+class _Mp3(msgspec.Struct, frozen=True):
     """One frame header of MPEG audio."""
 
     size: int  # of the frame, in bytes

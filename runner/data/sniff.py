@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import NamedTuple
 
 import msgspec
 
@@ -17,7 +16,7 @@ from runner.data import media
 HEAD = 4096  # bytes that a verdict needs
 
 
-class Strange(NamedTuple):
+class Strange(msgspec.Struct, frozen=True):
     """What a file is, as it follows `the file is`, and what to do about it."""
 
     what: str

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+
+import msgspec
 
 from runner.data import media
 from runner.data.media import ReadAt
@@ -118,7 +119,7 @@ def _ogg(read_at: ReadAt, size: int) -> str:
     return ""
 
 
-class _Box(NamedTuple):
+class _Box(msgspec.Struct, frozen=True):
     kind: bytes
     start: int  # of what it holds
     end: int

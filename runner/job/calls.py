@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from runner.job.capabilities import Content
 from runner.job.outcomes import Outcome, pack
 from runner.job.packed import KEY_BYTES
@@ -55,7 +57,7 @@ class CallEntry(NamedTuple):
     size: int = 0  # of that line, with its newline
 
 
-class State(NamedTuple):
+class State(msgspec.Struct, frozen=True):
     """What is known of one request. The receipt and the line of an earlier try are forgotten at the next intent."""
 
     step: CallStep

@@ -6,14 +6,15 @@ An answer that was cut, refused or filtered is paid for like any other. It is ke
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+
+import msgspec
 
 STOP, TOOL_CALLS = "stop", "tool_calls"
 LENGTH, FILTERED, REFUSAL, INCOMPLETE = "length", "content_filter", "refusal", "incomplete"
 NOT_JSON, INVALID, EMPTY = "not_json", "invalid", "empty"
 
 
-class Flaw(NamedTuple):
+class Flaw(msgspec.Struct, frozen=True):
     """Why an answer is none, in the words of a count, of an error, and of the next step."""
 
     counted: str  # after a number: `2 of them cut at the token limit`

@@ -18,7 +18,8 @@ from collections.abc import Iterator, Sequence
 from functools import reduce
 from itertools import accumulate, compress, filterfalse
 from operator import itemgetter
-from typing import NamedTuple
+
+import msgspec
 
 KEY_BYTES = 16
 BUCKETS = 256
@@ -218,7 +219,7 @@ def chosen(packed: bytes, mask: bytes) -> bytes:
     return b"".join(map(itemgetter(0), compress(struct.iter_unpack(f"{KEY_BYTES}s", packed), mask)))
 
 
-class _Part(NamedTuple):
+class _Part(msgspec.Struct, frozen=True):
     """Keys between two runs that both sets have, as byte positions: of the one, and of the other."""
 
     start: int

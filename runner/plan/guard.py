@@ -51,7 +51,7 @@ class Guards(msgspec.Struct, frozen=True):
     sample: int | None = None  # rows of each job that are sent before any other
 
 
-class CostEstimate(NamedTuple):
+class CostEstimate(msgspec.Struct, frozen=True):
     """What some requests of a job amount to. None: not known."""
 
     tokens: int  # of input, without those of `untold`
@@ -75,7 +75,7 @@ def estimate(job: Desired, *parts: Sequence[int]) -> CostEstimate:
     return CostEstimate(tokens, most, seconds, _cost_of(job, rows, tokens, seconds), untold)
 
 
-class Range(NamedTuple):
+class Range(msgspec.Struct, frozen=True):
     """What requests amount to that are not known yet. None: not known."""
 
     tokens: int  # of input, at least

@@ -10,7 +10,8 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from runner.job.desired import Desired
 from runner.job.observed import Phase
@@ -23,7 +24,7 @@ _RECORD = struct.Struct(f">{KEY_BYTES}sI")
 RESUMABLE = (Phase.EXPIRED, Phase.FAILED, Phase.COMPLETED)  # a cancelled one is gone, with its place in a chain
 
 
-class Continuation(NamedTuple):
+class Continuation(msgspec.Struct, frozen=True):
     """A batch, and the rows it left."""
 
     parent: Batch

@@ -11,7 +11,6 @@ import hashlib
 import json
 from array import array
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -201,7 +200,7 @@ def _placed(entry: BatchRows, desired: Sequence[Desired]) -> Reviewed | None:
     return None if left else found
 
 
-class Differs(NamedTuple):
+class Differs(msgspec.Struct, frozen=True):
     """One job whose requests are others than were reviewed."""
 
     address: str

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+
+import msgspec
 
 from runner.job.desired import Desired
 from runner.job.observed import Observed, Phase
@@ -24,7 +25,7 @@ _REST = {Then.GIVE_UP: "the rest is given up", Then.ONLINE: "the rest is asked o
 _LEFT_BY = frozenset((Phase.CANCELLED, Phase.EXPIRED))  # ends that leave rows without an answer, by no fault of theirs
 
 
-class Limit(NamedTuple):
+class Limit(msgspec.Struct, frozen=True):
     """How long a job waits for the batches that it asked, and what then."""
 
     after: timedelta

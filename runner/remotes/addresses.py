@@ -9,8 +9,9 @@ import functools
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import urlsplit
+
+import msgspec
 
 from runner.errors import NotBound, Problem, RunnerError, SpecError, UsageError
 from runner.hosts import is_loopback
@@ -40,7 +41,7 @@ def base_url_of(provider: project.ProviderBlock, environ: Mapping[str, str], bas
     return _address_of(provider, environ, base_url).url
 
 
-class _Address(NamedTuple):
+class _Address(msgspec.Struct, frozen=True):
     url: str
     is_in_environment: bool = False  # a person said so on this machine
 

@@ -6,10 +6,12 @@ A param that is not known, or is not of its kind, is sent as it stands: it may b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 
-class ParamKind(NamedTuple):
+class ParamKind(msgspec.Struct, frozen=True):
     """One param. `words` follow `should be`; `holds` is never asked about null, which every remote takes for unset.
 
     reads: the types of JSON that it takes, as far as they are known: a text of a row is read as one of them.

@@ -7,7 +7,7 @@ specs may say, `on_card` the capabilities that shared code reads.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -135,6 +135,7 @@ class InputLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 P = TypeVar("P", bound=Pace)
+_known: dict[bytes, Pace] = {}  # what was merged before: cards and addresses are asked for again and again
 
 
 def overridden(defaults: P, block: ProviderBlock) -> P:
@@ -143,6 +144,9 @@ def overridden(defaults: P, block: ProviderBlock) -> P:
     Raises SpecError at the block's place.
     """
     try:
+        key = msgspec.json.encode((f"{type(defaults).__module__}", defaults, block.overrides))
+        if (known := _known.get(key)) is not None:
+            return cast(P, known)
         merged = _merged(msgspec.to_builtins(defaults), block.overrides)
         profile = msgspec.convert(merged, type(defaults), str_keys=True)
     except (msgspec.ValidationError, TypeError) as error:
@@ -150,6 +154,7 @@ def overridden(defaults: P, block: ProviderBlock) -> P:
     for words, is_so in profile.faults().items():
         if is_so:
             raise problem(block, words)
+    _known[key] = profile
     return profile
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -53,16 +53,17 @@ def installed() -> Mapping[str, Vendor]:
 
 def _is_any_installed() -> bool:
     """Whether a package that can be imported may bring a vendor. To ask importlib costs a tenth of a first apply."""
-    for folder in map(Path, sys.path):
-        if folder.is_file():  # packages in an archive
+    for folder in (one or "." for one in sys.path):
+        if os.path.isfile(folder):  # noqa: PTH113  # packages in an archive
             return True
         try:
-            packages = [one for one in folder.iterdir() if one.suffix in (".dist-info", ".egg-info")]
+            packages = [one for one in os.listdir(folder) if one.endswith((".dist-info", ".egg-info"))]  # noqa: PTH208
         except OSError:
             continue
         for package in packages:
             try:
-                told = (package / "entry_points.txt").read_bytes()
+                with open(f"{folder}/{package}/entry_points.txt", "rb", buffering=0) as file:
+                    told = file.read()
             except OSError:  # most have none
                 continue
             if GROUP.encode() in told:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from runner.fields import Fields  # pydantic takes a while to import: what is checked already does without
     from runner.remotes.audio import Recording
     from runner.remotes.online import Request
+    from runner.remotes.overrides import Overrides
     from runner.remotes.transport.gate import UrlGate
     from runner.remotes.transport.http import Http
 
@@ -62,7 +63,7 @@ class Declared(msgspec.Struct, frozen=True):
     content: frozenset[Content]
     has_online: bool = False  # whether it answers a call a request as well
     is_configurable: bool = True  # False: a block says nothing but its kind
-    overrides: type[Fields] | None = None
+    overrides: Overrides | None = None
     profiles: tuple[str, ...] = ()  # look-alikes with a name, for `profile`
     url_has_path: bool = True  # `base_url` ends with the path of the API; False: it has none
     example_urls: Mapping[str, str] = {}  # by profile (empty: of one's own): `base_url` is needed, such as this one
@@ -140,7 +141,7 @@ class Reader(Protocol):
         ...
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True):
     """Where a remote is when nothing else is said, and which variables of the environment say more."""
 
     base_url: str = ""  # empty: somebody has to give one

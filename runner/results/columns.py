@@ -31,7 +31,7 @@ Take = Callable[[Merged], bytes]
 Part = Callable[[Merged], Sequence[Any]]
 
 
-class Column(NamedTuple):
+class Column(msgspec.Struct, frozen=True):
     """One column, and where its value stands: at `field` of the line, or of a part that is worked out of it."""
 
     name: str
@@ -79,7 +79,7 @@ class Step(Extra, Protocol):
         ...
 
 
-class About(NamedTuple):
+class About(msgspec.Struct, frozen=True):
     """What a job says of each of its lines."""
 
     job: str = ""
@@ -90,7 +90,7 @@ class About(NamedTuple):
     answer: Kind | None = None  # of the JSON asked for, where a schema or the endpoint describes it
 
 
-class Input(NamedTuple):
+class Input(msgspec.Struct, frozen=True):
     """The columns of the input, in order of first appearance."""
 
     kinds: Mapping[str, Kind] = {}
@@ -351,7 +351,7 @@ class Costing:
 # --- a table ------------------------------------------------------------------------------------------------------
 
 
-class Table(NamedTuple):
+class Table(msgspec.Struct, frozen=True):
     """The columns of one file, in order, and what is worked out for them."""
 
     columns: tuple[Column, ...]

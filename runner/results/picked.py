@@ -7,7 +7,7 @@ or is of another type than its column, is null and counted.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -36,7 +36,7 @@ class NotThere(ValueError):
     """What a schema says of a path: the message says why nothing of it can be picked."""
 
 
-class _Column(NamedTuple):
+class _Column(msgspec.Struct, frozen=True):
     kind: Kind
     is_open: bool = False  # nobody says what it holds: texts are shown bare, all else as JSON
 

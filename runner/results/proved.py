@@ -75,7 +75,7 @@ def _columns(names: Collection[str], proof: Proof) -> list[Column] | None:
     return [known[name] for name in names if name in picked or name in _FOLLOWS]
 
 
-class _Cell(NamedTuple):
+class _Cell(msgspec.Struct, frozen=True):
     """A value as a file has it: JSON, or the text of a cell of a .csv."""
 
     raw: bytes

@@ -9,13 +9,15 @@ import base64
 from collections.abc import Callable
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # zoned ones are in UTC too
 _DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 
 
-class Restored(NamedTuple):
+class Restored(msgspec.Struct, frozen=True):
     """A type of arrow that results can have, and how a value of it is made of JSON; None where it is the same."""
 
     type: Any

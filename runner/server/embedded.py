@@ -8,19 +8,21 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
 
 from runner.errors import EngineError, LockedError
 from runner.server import home
+
+if TYPE_CHECKING:
+    import subprocess  # only who starts a server needs it
 
 START_SECONDS = 20.0
 _STOP_SECONDS = 10.0
@@ -48,6 +50,8 @@ class Running:
         """End our child, letting it finish the step at hand. Can be repeated."""
         if self.process is None:
             return
+        import subprocess
+
         if self.process.stdin is not None:
             with contextlib.suppress(OSError):
                 self.process.stdin.close()
@@ -196,6 +200,8 @@ def _spawn(root: Path, environ: Mapping[str, str], more: Sequence[str], log: IO[
     command = [sys.executable, "-P", "-m", "runner", "serve", "--dir", str(root), "--host", "127.0.0.1", "--port", "0"]
     command += ["--until-stdin-closes", *more]
     kept = {name: value for name, value in environ.items() if name in _KEPT or name.startswith(_KEPT_OF)}
+    import subprocess
+
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log, env=kept, close_fds=True
     )

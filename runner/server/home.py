@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import filelock
 import msgspec
 
 from runner import files
 from runner.errors import LockedError, StateError, printable
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 MODELS = "models"  # weights, which may lie elsewhere
 _ID_BYTES = 16
@@ -57,7 +59,7 @@ class ServerHome(msgspec.Struct, frozen=True):
 
     def incoming(self) -> Path:
         """A new place for an upload or a result file that is being written."""
-        return self.root / "incoming" / secrets.token_hex(12)
+        return self.root / "incoming" / os.urandom(12).hex()
 
     def recording(self, job_id: str) -> Path:
         """The bytes of a recording that has not been transcribed yet."""
@@ -74,7 +76,7 @@ class HeldHome(msgspec.Struct):
     home: ServerHome
     id: str
     token: str
-    _lock: filelock.BaseFileLock
+    _lock: BaseFileLock
 
     def announce(self, url: str, token: str) -> None:
         """Say where we listen; replaces what an earlier server left."""
@@ -99,6 +101,8 @@ def acquire(root: Path) -> HeldHome:
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     # a folder that was there before may be open to others
     root.chmod(0o700)
+    import filelock  # a client that only asks whose a directory is takes no lock
+
     # thread_local: the lock is taken by the thread that starts a server and let go by the one that ends it
     lock = filelock.FileLock(root / "lock", timeout=0, mode=0o600, thread_local=False)
     try:
@@ -194,10 +198,10 @@ def _once(path: Path, size: int) -> str:
         if known:
             return known
         # it is empty: a server was killed between making it and writing it
-        files.write(path, (word := secrets.token_hex(size)).encode())
+        files.write(path, (word := os.urandom(size).hex()).encode())
         return word
     with open(descriptor, "w", encoding="ascii") as out:
-        out.write(word := secrets.token_hex(size))
+        out.write(word := os.urandom(size).hex())
         out.flush()
         os.fsync(out.fileno())
     return word

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -226,7 +226,7 @@ def _takes_turns(entry: Entry, prompt: Prompt, model: Model, problems: Problems)
     return False
 
 
-class _Cell(NamedTuple):
+class _Cell(msgspec.Struct, frozen=True):
     own: Mapping[str, str]  # what its own matrix says
     axes: Mapping[str, str]  # what its address says
 

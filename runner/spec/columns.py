@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
+import msgspec
 from pydantic import ValidationError
 
 from runner.job.project import Pick
@@ -26,7 +26,7 @@ _START = "answer"
 _HOW = 'such as `answer.city`, `answer.scores[0]` or `answer["odd name"]`'
 
 
-class Columns(NamedTuple):
+class Columns(msgspec.Struct, frozen=True):
     names: tuple[str, ...] = ()  # in order; empty for the usual ones, with the picks among them
     picks: tuple[Pick, ...] = ()
 

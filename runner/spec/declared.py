@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from runner.spec.layers import Layers
 
 
-class _Section(NamedTuple):
+class _Section(msgspec.Struct, frozen=True):
     noun: str
     model: type[BaseModel]
     checks: TypeAdapter[Any]

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple
+
+import msgspec
 
 from runner.errors import Mark
 from runner.spec.composer import MAX_SCALAR_CHARS
@@ -52,7 +53,7 @@ def is_worth_a_look(text: str) -> bool:
     return "var" in text or "env" in text or "${" in text
 
 
-class _Place(NamedTuple):
+class _Place(msgspec.Struct, frozen=True):
     """A text of the specs, and what it is called in messages."""
 
     text: str
@@ -265,7 +266,7 @@ class _Parts:
         return self._chars > MAX_SCALAR_CHARS
 
 
-class _Braces(NamedTuple):
+class _Braces(msgspec.Struct, frozen=True):
     """What stands in braces, with them, and where."""
 
     text: str

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from runner.errors import Mark
 from runner.job.project import AnyJob, Evals
@@ -29,7 +31,7 @@ _OF_ANSWERS = ("checks", "expect", "slices", "cluster", "references")
 _MATRIX_KEYS = (*_REFERENCES, "replicate", "window")
 
 
-class _Use(NamedTuple):
+class _Use(msgspec.Struct, frozen=True):
     """One name a job refers to, and where."""
 
     field: str

@@ -11,7 +11,9 @@ import os
 import posixpath
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from runner import schemas
 from runner.errors import Mark
@@ -28,7 +30,7 @@ _Path = Sequence[str | int]
 _TYPES = (*schemas.NAMES, "null")
 
 
-class Schema(NamedTuple):
+class Schema(msgspec.Struct, frozen=True):
     content: Mapping[str, Any]
     file: str = ""
 
@@ -64,13 +66,13 @@ def schema_of(node: Node, field: str, subject: Subject, problems: Problems, root
     return Schema(content)
 
 
-class _Fault(NamedTuple):
+class _Fault(msgspec.Struct, frozen=True):
     path: _Path
     words: str
     hint: str = ""
 
 
-class _About(NamedTuple):
+class _About(msgspec.Struct, frozen=True):
     """Whose schema it is."""
 
     field: str

@@ -56,7 +56,7 @@ def overrides_of(entry: Entry, kind: str, problems: Problems) -> dict[str, Any] 
         return {}
     # checked here and not with the other fields: what may be overridden is known once the kind is, which a profile or a
     # built-in name may give
-    found = part_of(entry, _part(overrides=overrides), problems)
+    found = part_of(entry, _part(overrides=overrides.model_of(spec.overrides)), problems)
     return None if found is None else dict(found["overrides"])
 
 
@@ -73,7 +73,7 @@ def check_provider(entry: Entry, kind: str, problems: Problems) -> bool:
     extra = [name for name in means_nothing if getattr(spec, name) is not None]
     for name in extra:
         message = f"`{name}` has no meaning for the {kind} {entry.subject}"
-        is_beside = declared.overrides is not None and name in declared.overrides.model_fields
+        is_beside = declared.overrides is not None and name in declared.overrides
         hint = f"write `{name}` below `overrides:`" if is_beside else "remove the line"
         problems.error(entry.key_mark(name), message, hint)
     return not extra and _check_headers(entry, problems) and _check_address(entry, declared, problems)

@@ -6,7 +6,8 @@ All of it happens before anything is checked, so that what is checked is what is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from runner.errors import Mark
 from runner.spec.chosen import Chosen
@@ -18,7 +19,7 @@ from runner.spec.problems import Problems
 from runner.spec.variables import vars_of
 
 
-class Layers(NamedTuple):
+class Layers(msgspec.Struct, frozen=True):
     """The files, and what they were read by."""
 
     tops: Sequence[MappingNode]

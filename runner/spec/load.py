@@ -6,7 +6,8 @@ import os
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from runner.errors import Mark
 from runner.job.project import AnyJob, Dataset, Job, Project, Prompt, ProviderBlock
@@ -25,7 +26,7 @@ from runner.spec.sent import that_may_not
 DEFAULT_PROJECT = "runner"
 
 
-class Survey(NamedTuple):
+class Survey(msgspec.Struct, frozen=True):
     """What can be made out of spec files. `project` is worth something only where `problems` holds no error."""
 
     project: Project

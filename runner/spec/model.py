@@ -69,7 +69,7 @@ def _any_options() -> Any:
 
 
 def _any_overrides() -> Any:
-    return reduce(or_, [declared.overrides for declared in declared_by().values() if declared.overrides])
+    return reduce(or_, [declared.overrides.model for declared in declared_by().values() if declared.overrides])
 
 
 # Made from what the vendors declare, of which only those that a spec names are imported

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+
+import msgspec
 
 from runner.errors import Mark
 from runner.job.address import name_of
@@ -14,7 +15,7 @@ from runner.spec.placed import name_wrong, text_of
 from runner.spec.problems import Problems
 
 
-class _Need(NamedTuple):
+class _Need(msgspec.Struct, frozen=True):
     name: str
     mark: Mark
 

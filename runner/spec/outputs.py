@@ -7,7 +7,8 @@ import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from runner import private
 from runner.errors import Mark
@@ -162,7 +163,7 @@ def check_collisions(jobs: Sequence[AnyJob], inputs: Mapping[str, str], problems
                 problems.error(job.output_mark, f"{message} at {other.output_mark}", "rename one of the two")
 
 
-class _Glob(NamedTuple):
+class _Glob(msgspec.Struct, frozen=True):
     """A pattern by which a job reads files, and what it belongs to."""
 
     pattern: str

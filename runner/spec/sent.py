@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from runner import private
 from runner.errors import Mark
@@ -14,7 +15,7 @@ from runner.spec.problems import Problems
 from runner.spec.violations import Subject
 
 
-class SentFile(NamedTuple):
+class SentFile(msgspec.Struct, frozen=True):
     """A file that an entry names. noun: what it is to be, such as `prompt`."""
 
     subject: Subject

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
+import msgspec
 import yaml
 
 from runner.errors import Mark
@@ -19,7 +19,7 @@ _COLUMN = f"{_INDENT}; a text that goes on behind a quote needs quotes around th
 _PLAIN = "specs are plain data: remove the tag, or quote the value"
 
 
-class _Rule(NamedTuple):
+class _Rule(msgspec.Struct, frozen=True):
     """pattern is looked for in what the parser says; the place is the problem's, or the context's."""
 
     pattern: str

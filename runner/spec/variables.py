@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Mapping as MappingType
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 from pydantic import ValidationError
@@ -39,7 +38,7 @@ _TYPES = {
 }
 
 
-class Value(NamedTuple):
+class Value(msgspec.Struct, frozen=True):
     """What a var is, and who says so: `--var rows`, say."""
 
     scalar: Scalar
@@ -72,7 +71,7 @@ class Var(msgspec.Struct, frozen=True):
     default: Value | None
 
 
-class Vars(NamedTuple):
+class Vars(msgspec.Struct, frozen=True):
     """All of them. Values are those that are right."""
 
     declared: MappingType[str, Var]
@@ -257,7 +256,7 @@ def _as_written(text: str, kind: str) -> Scalar:
     return Scalar("", 0, 0, text if kind == "string" else resolve(source), source)
 
 
-class _Wrong(NamedTuple):
+class _Wrong(msgspec.Struct, frozen=True):
     """Why something is no value of a var: `must be a whole number`, `, not text`."""
 
     words: str

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping as MappingType
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
+import msgspec
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -39,7 +40,7 @@ _KEY = "[key]"  # how pydantic says that the name of an entry is meant, not its 
 Part = str | int
 
 
-class Subject(NamedTuple):
+class Subject(msgspec.Struct, frozen=True):
     """What a problem is about: `job` and `sentiment`, or nothing for the top of a file."""
 
     noun: str = ""
@@ -51,7 +52,7 @@ class Subject(NamedTuple):
         return f"{words} of {self.owner}" if self.owner else words
 
 
-class _Place(NamedTuple):
+class _Place(msgspec.Struct, frozen=True):
     """The deepest part of `loc` that was written."""
 
     node: Node
@@ -121,7 +122,7 @@ def _unknown_field(
 
 def _is_overridable(field: str) -> bool:
     """Whether some kind of provider lets its users override it."""
-    return any(one.overrides and field in one.overrides.model_fields for one in declared_by().values())
+    return any(one.overrides and field in one.overrides for one in declared_by().values())
 
 
 def near_or_all(word: str, known: list[str], to: Problems) -> str:

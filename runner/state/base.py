@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 from runner.errors import Conflict
 
@@ -14,7 +16,7 @@ RAW_MODE = 1  # of a value that is text: diskcache's MODE_RAW; 4 would be a pick
 LOST = "delete nothing by hand: move the folder away and run `runner apply` again; answers are found again"
 
 
-class Documents(NamedTuple):
+class Documents(msgspec.Struct, frozen=True):
     """All documents of a store as they were after the write number `serial`; 0 where nobody ever counted."""
 
     serial: int

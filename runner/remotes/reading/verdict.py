@@ -47,7 +47,7 @@ class Parsed(NamedTuple):
 Plain = tuple[str, bytes, bytes]
 
 
-class Expected(NamedTuple):
+class Expected(msgspec.Struct, frozen=True):
     """What was asked for beside text."""
 
     is_json: bool = False

@@ -8,7 +8,7 @@ crash leaves no more in doubt than were under way, and no call is made twice wit
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from datetime import datetime, timedelta
 from itertools import repeat
 from pathlib import Path
@@ -29,11 +29,6 @@ from runner.remotes.transport.shown import seen_in
 from runner.remotes.vendor import LARGEST_FILE, Advanced, Budget, Input, LineageFile, Submission, Uploaded, Work
 
 TOGETHER = 64  # threads that write outcomes, which are durable by the group
-
-
-def threads(number: int) -> Executor:
-    """So many threads for calls that wait on a remote."""
-    return ThreadPoolExecutor(number, thread_name_prefix="calls")
 
 
 class Calls:

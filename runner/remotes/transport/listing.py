@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from runner.clock import Clock
 from runner.errors import OutcomeUnknown
@@ -26,7 +28,7 @@ class Incomplete(OutcomeUnknown):
     """A list that could not be read to its end."""
 
 
-class Page(NamedTuple):
+class Page(msgspec.Struct, frozen=True):
     """Some objects. `following` is where the next page begins, empty after the last.
 
     is_sure: the remote says itself that more follows; otherwise a page without anything new ends the list.

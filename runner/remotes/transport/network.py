@@ -13,11 +13,11 @@ import socket
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import httpcore
 import httpx
+import msgspec
 
 from runner.errors import Refused
 from runner.hosts import is_loopback
@@ -30,7 +30,7 @@ NOT_PRIVATE = "has an address that is not private"
 _SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
-class Proxy(NamedTuple):
+class Proxy(msgspec.Struct, frozen=True):
     """Where TLS goes through, and who said so. `repr` and messages name the variable: its URL may hold a password."""
 
     url: str

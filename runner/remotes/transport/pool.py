@@ -12,10 +12,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import NamedTuple
 
 import httpcore
 import httpx
+import msgspec
 
 from runner import __version__
 from runner.clock import Clock
@@ -26,7 +26,7 @@ KEEPALIVE_SECONDS = 5.0
 MOST_CONNECTIONS = 4
 
 
-class Client(NamedTuple):
+class Client(msgspec.Struct, frozen=True):
     """Connections of one thread, which has one call at a time, and how long a reply may take."""
 
     httpx: httpx.Client

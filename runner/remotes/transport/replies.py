@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -26,7 +26,7 @@ _READ = 64 * WORDS
 _IN_MARKUP = re.compile(r"<(?:Message|title)>([^<]{1,256})<")  # of an XML error, or of an HTML page
 
 
-class Reply(NamedTuple):
+class Reply(msgspec.Struct, frozen=True):
     """A whole answer. `headers` are looked up without regard to case."""
 
     status: int
@@ -34,7 +34,7 @@ class Reply(NamedTuple):
     body: bytes
 
 
-class Words(NamedTuple):
+class Words(msgspec.Struct, frozen=True):
     """What the remote said: its message, and its code (or type where it gave none)."""
 
     message: str

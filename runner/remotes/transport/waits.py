@@ -10,7 +10,9 @@ import math
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from runner.clock import Clock
 from runner.errors import RemoteError
@@ -22,7 +24,7 @@ _LOOK_SECONDS = 0.1
 _PAUSE = threading.Event()  # never set: a look at the clock must not be cut short, nor move a clock of a test
 
 
-class Moving(NamedTuple):
+class Moving(msgspec.Struct, frozen=True):
     """Bytes of the large calls to one provider that are under way."""
 
     sent: int
