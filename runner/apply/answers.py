@@ -21,7 +21,7 @@ from runner.plan.plan import Recorded
 from runner.plan.remaining import BatchRows, JobRows, Row
 from runner.results import columns
 from runner.results.locate import Chosen, OutcomeSource, locate
-from runner.results.merge import Accounting, Unusual, Writer, merge
+from runner.results.merge import Accounting, Unusual, Writer, blocks_of, merge_blocks
 
 _STANDING: Mapping[int, Unsettled] = {
     Row.NEW: Unsettled.NOT_SENT,
@@ -104,14 +104,14 @@ def known_of(session: Session, job: Desired, rows: JobRows, recorded: Recorded) 
 def merge_known(
     writer: Writer,
     known: Known,
-    rows: Iterable[RowView],
+    blocks: Iterable[Sequence[RowView]],
     shown: Chosen,
     states: bytes,
     unusual: Unusual | None = None,
 ) -> Accounting:
-    """Write the lines of these rows. shown, states: theirs. unusual: see `merge`. Raises as `lines_to` does."""
-    return merge(
-        rows,
+    """Write the lines of these rows. shown, states: theirs. blocks, unusual: see `merge`. Raises as `lines_to` does."""
+    return merge_blocks(
+        blocks,
         shown,
         known.sources,
         writer,
@@ -127,7 +127,7 @@ def lines_to(writer: Writer, session: Session, job: Desired, rows: JobRows, reco
     """Write every line of a job, in input order. Raises StateError where a raw file is damaged, DataError, OSError."""
     known = known_of(session, job, rows, recorded)
     views = session.compiled[job.address].rows()
-    return merge_known(writer, known, views, known.shown, known.states).with_bad(job.bad)
+    return merge_known(writer, known, blocks_of(views), known.shown, known.states).with_bad(job.bad)
 
 
 def sources_of(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> list[BatchRows]:

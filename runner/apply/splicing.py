@@ -15,7 +15,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,7 +36,7 @@ from runner.job.written import Written
 from runner.remotes.reading.verdict import NULL
 from runner.results.columns import FORMAT, Table
 from runner.results.locate import Chosen
-from runner.results.merge import Accounting, Writer
+from runner.results.merge import Accounting, Writer, blocks_of
 from runner.results.splice import Merged
 
 _FOLDER = "lines"
@@ -141,21 +141,18 @@ class Splicing:
 
     def _through(
         self, rows: Iterator[RowView], runs: Sequence[_Run], out: BinaryIO, copy: Callable[[_Run], None]
-    ) -> Iterator[RowView]:
-        """The rows, in their order. Each is asked for once the lines before it are written: so this is where they are
-        measured, and where those that did not change are copied."""
+    ) -> Iterator[list[RowView]]:
+        """The rows, in their order, a few of one segment at a time. Some are asked for once the lines before them are
+        written: so this is where they are measured, and where those that did not change are copied."""
         for run in runs:
             if run.was >= 0:
                 copy(run)
                 continue
             for piece in self._pieces[run.first : run.end]:
                 begun = out.tell()
-                for _ in range(piece.wanted):
-                    if (row := next(rows, None)) is None:
-                        return
-                    yield row
+                yield from blocks_of(islice(rows, piece.wanted))
                 piece.size_bytes = out.tell() - begun
-        yield from rows  # there are none: what is read to its end is looked at for changes
+        yield from blocks_of(rows)  # there are none: what is read to its end is looked at for changes
 
     def leave(self, sha256: str) -> None:
         """Record how the file was written. sha256: of it."""

@@ -109,7 +109,7 @@ class Lines(Protocol):
 class Reader(Protocol):
     """What the lines of a raw result file are. Pure.
 
-    Every line is read by `parse`, and what stands in it by `parts` and `answer`. `shapes` and `plain` are the fast way
+    Every line is read by `parse`, and what stands in it by `parts` and `answer`. `shapes` and `plains` are the fast way
     for what nearly all lines are; they may be left empty, and give None.
     """
 
@@ -118,8 +118,8 @@ class Reader(Protocol):
         """How successes are written, the most frequent first."""
         ...
 
-    def plain(self, line: bytes) -> Plain | None:
-        """A text answer that ended by itself; None for everything else, for broken UTF-8 too."""
+    def plains(self, lines: Sequence[bytes]) -> Sequence[Plain | None]:
+        """For each line the text answer that ended by itself; None for everything else, for broken UTF-8 too."""
         ...
 
     def parse(self, line: bytes) -> Parsed:

@@ -5,6 +5,7 @@ They know columns, and nothing of what a line holds, see `columns`.
 
 from __future__ import annotations
 
+from binascii import hexlify
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -14,15 +15,18 @@ from typing import IO, Any, BinaryIO
 
 import msgspec
 
+from runner.compile.compiled import RowView
 from runner.errors import UsageError
 from runner.files import whole
+from runner.job.finish import STOP
+from runner.remotes.reading.verdict import NULL
 from runner.results.cells import STARTS, cell_bytes, cell_of, cells_bytes, csv_line, guarded, json_bytes
 from runner.results.columns import Column, Table
 from runner.results.inputs import InputRow
 from runner.results.kinds import Of
 from runner.results.merge import Writer
 from runner.results.parquet import parquet_to, pyarrow_of
-from runner.results.splice import Merged
+from runner.results.splice import Merged, Usual
 from runner.results.wholefile import target_of
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
@@ -52,6 +56,10 @@ def writer_for(path: Path, root: Path, table: Table, *, is_guarded: bool = True)
         yield it
 
 
+def _jsonl_writer(out: IO[bytes], columns: Sequence[Column]) -> JsonlWriter:
+    return JsonlWriter(out, columns) if _usual_line(columns) is None else _UsualWriter(out, columns)
+
+
 @contextmanager
 def writer_on(out: BinaryIO, suffix: str, table: Table, *, is_guarded: bool = True) -> Iterator[Writer]:
     """A writer by suffix of what goes to `out`, which is whole when the block has ended."""
@@ -61,7 +69,7 @@ def writer_on(out: BinaryIO, suffix: str, table: Table, *, is_guarded: bool = Tr
     elif suffix == ".csv":
         yield _stepped(CsvWriter(out, table.columns, is_guarded=is_guarded), table)
     else:
-        yield _stepped(JsonlWriter(out, table.columns), table)
+        yield _stepped(_jsonl_writer(out, table.columns), table)
 
 
 def _stepped(writer: Writer, table: Table) -> Writer:
@@ -95,6 +103,38 @@ class JsonlWriter:
 
     def _joined(self, merged: Merged) -> bytes:
         return b"".join(self._parts(merged))
+
+
+class _UsualWriter(JsonlWriter):
+    """One of lines whose own values are the usual ones, in their usual order (`_usual_line`): it takes many.
+
+    What they have in common is worked out once, and no call is made for a single one.
+    """
+
+    def __init__(self, out: IO[bytes], columns: Sequence[Column]) -> None:
+        super().__init__(out, columns)
+        self._columns = columns
+
+    def write_usual(self, rows: Sequence[RowView], found: Sequence[Usual], batch: str, origin: str) -> None:
+        """See `merge.BlockWriter`."""
+        shared, between = _runs(self._columns)
+        about = Merged("", b"", b"", b"", b"", batch, "", origin, STOP)
+        a, b, c, d, e, f, g = _literals(_getter(shared)(about), between)
+        custom_ids, row_jsons, digests = zip(*rows, strict=True)
+        bodies, texts = zip(*found, strict=True)
+        parts = [b""] * (11 * len(rows))
+        parts[0::11] = [a] * len(rows)
+        parts[1::11] = map(_encode, custom_ids)
+        parts[2::11] = [b] * len(rows)
+        parts[3::11] = row_jsons
+        parts[4::11] = [c] * len(rows)
+        parts[5::11] = texts
+        parts[6::11] = [d] * len(rows)
+        parts[7::11] = bodies
+        parts[8::11] = [e + NULL + f + b'"'] * len(rows)
+        parts[9::11] = hexlify(b"".join(digests), b"\n", 32).split(b"\n")
+        parts[10::11] = [b'"' + g] * len(rows)
+        self._write(b"".join(parts))
 
 
 def _parts_of(columns: Sequence[Column]) -> Callable[[Merged], list[bytes]]:

@@ -22,7 +22,7 @@ from runner.job.outcomes import ENTRY_BYTES, NO_LINE, Outcome, pack, place
 from runner.job.packed import KEY_BYTES, bounds, unpack
 from runner.job.wireid import keys_named
 from runner.remotes.reading.lines import COMMON
-from runner.remotes.reading.verdict import Shape, Unreadable, tokens_of
+from runner.remotes.reading.verdict import Shape, Unreadable, is_text, tokens_of
 from runner.remotes.vendor import Reader
 from runner.results.lines import CHUNK_BYTES, RawLines, scan_runs
 
@@ -99,15 +99,15 @@ class _Tally:
         before = 0  # lines of earlier runs
         for first, lines in scan_runs(path):
             places = list(map(add, accumulate(map(len, lines), initial=number << 52 | first), count()))
-            is_text = _is_text(lines)
+            is_utf8 = is_text(lines)
             custom_ids: list[str] = []
             values: list[int] = []  # what their entries hold beside the key
             at = 0
             while at < len(lines):
                 some = lines[at : at + TOGETHER]
-                seen: Sequence[Any] = shape.successes(some, is_text=is_text) if shape else ()
+                seen: Sequence[Any] = shape.successes(some, is_text=is_utf8) if shape else ()
                 if not seen:
-                    shape, seen = self._shape_of(some, shape, is_text=is_text)
+                    shape, seen = self._shape_of(some, shape, is_utf8=is_utf8)
                 if seen and shape:
                     custom_ids += [success.custom_id for success in seen]
                     values += [_OK << 60 | place for place in places[at : at + len(seen)]]
@@ -128,12 +128,12 @@ class _Tally:
             self._spread(custom_ids, values)
 
     def _shape_of(
-        self, lines: Sequence[bytes], usual: Shape | None, *, is_text: bool
+        self, lines: Sequence[bytes], usual: Shape | None, *, is_utf8: bool
     ) -> tuple[Shape | None, Sequence[Any]]:
         """The shape in which the first of these lines is a success, and what they are in it; a file has one shape."""
         for shape in self._reader.shapes:
-            if shape is not usual and shape.successes(lines[:1], is_text=is_text):
-                return shape, shape.successes(lines, is_text=is_text)
+            if shape is not usual and shape.successes(lines[:1], is_text=is_utf8):
+                return shape, shape.successes(lines, is_text=is_utf8)
         return usual, ()
 
     def _read_leniently(self, line: bytes, name: str, ends_file: bool) -> tuple[str, int] | None:
@@ -226,17 +226,6 @@ class _Tally:
 def _first(places: list[tuple[int, int]], values: list[int]) -> list[tuple[int, int]]:
     """The first few of these places and of those that more values hold."""
     return nsmallest(SHOWN, places + [place(value)[1:] for value in values])
-
-
-def _is_text(lines: list[bytes]) -> bool:
-    """Whether all is UTF-8; False where it has to be asked line by line."""
-    if all(map(bytes.isascii, lines)):
-        return True
-    try:
-        b"\n".join(lines).decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def build_index(files: Sequence[Path], expected: bytes, *, ended: Phase, reader: Reader = COMMON) -> IndexReport:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 from typing import NamedTuple
 
 from runner.compile.compiled import RowView
@@ -15,7 +17,7 @@ from runner.remotes.reading.verdict import NULL, Expected
 from runner.results.lines import RawLines
 from runner.results.locate import OutcomeSource
 from runner.results.own import read_own
-from runner.results.splice import Splicer
+from runner.results.splice import TOGETHER, Splicer
 
 _ENTRY = struct.Struct(f">{KEY_BYTES}sQ")
 _OK = int(Outcome.OK)
@@ -46,12 +48,8 @@ def invalid_in(source: OutcomeSource, wanted: Expected) -> Invalid:
     """
     keys, for_good = [], []
     with closing(Splicer([source], wanted=wanted)) as splicer, RawLines() as raw:
-        for key, value in _ENTRY.iter_unpack(source.index):
-            if value >> 60 != _OK or value & NO_LINE == NO_LINE:
-                continue
-            row = RowView("", NULL, key)
-            if splicer.answered(0, value, row) is not None:
-                continue
+        for row, value in _not_usual(splicer, source):
+            key = row.digest
             try:
                 line = splicer.line(0, value, row)
             except StateError:
@@ -62,6 +60,21 @@ def invalid_in(source: OutcomeSource, wanted: Expected) -> Invalid:
             if source.is_read_back and _is_for_good(raw, source, value):
                 for_good.append(key)
     return Invalid(b"".join(keys), b"".join(for_good))
+
+
+def _not_usual(splicer: Splicer, source: OutcomeSource) -> Iterator[tuple[RowView, int]]:
+    """Answers that have to be looked at one by one, and where they are."""
+    entries = (
+        (RowView("", NULL, key), value)
+        for key, value in _ENTRY.iter_unpack(source.index)
+        if value >> 60 == _OK and value & NO_LINE != NO_LINE
+    )
+    while some := list(islice(entries, TOGETHER)):
+        while some:
+            rows, values = zip(*some, strict=True)
+            found = splicer.usual(0, values, rows)
+            yield from (entry for entry, one in zip(some, found, strict=False) if one is None)
+            del some[: len(found)]
 
 
 def _is_for_good(raw: RawLines, source: OutcomeSource, value: int) -> bool:

@@ -15,6 +15,8 @@ from runner import rawfile
 
 CHUNK_BYTES = 1 << 18
 _SMALL, _LARGE = 1 << 12, 1 << 16  # bytes to read ahead
+_WHOLE_BYTES = 1 << 25  # of a file that may be held as a whole
+_READ_APART = 1 << 13  # bytes of a file for each line that is read far from the one before it, until it is
 _HELD_BLOCKS = 64  # of packed files, unpacked
 LONGEST_LINE_BYTES = 1 << 28
 _STUMP_BYTES = 1024  # what is kept of such a line: no JSON object is whole in it, so it is reported
@@ -72,7 +74,8 @@ class RawLines:
     """Lines at known offsets of many files, packed or not: few open files, and a block read ahead for neighbours.
 
     Result files come in any order. A block holds about one line of the file, and more as long as the offsets asked
-    for run forward.
+    for run forward. Of a file of which many are asked for in another order all is read in one go, and held as long as
+    no other file is held so.
     """
 
     OPEN_FILES = 32
@@ -82,6 +85,7 @@ class RawLines:
         self._path: Path | None = None  # of the last line: neighbours mostly share a file
         self._window: _Window | _PackedWindow
         self._held = _Held()
+        self._room = _Room()
 
     def at(self, path: Path, offset: int) -> bytes:
         """The line that begins at `offset`, without its newline. Raises OSError.
@@ -92,13 +96,18 @@ class RawLines:
             self._window, self._path = self._window_of(path), path
         return self._window.line(offset)
 
+    def whole(self, path: Path) -> bytes:
+        """All of a file that is held as a whole; empty for every other one."""
+        window = self._open.get(path)
+        return window.whole if window is not None else b""
+
     def _window_of(self, path: Path) -> _Window | _PackedWindow:
         window = self._open.get(path)
         if window is None:
             try:
-                window = _Window(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+                window = _Window(os.open(path, os.O_RDONLY | os.O_CLOEXEC), self._room)
             except FileNotFoundError:
-                window = _PackedWindow(path, self._held)
+                window = _PackedWindow(path, self._held, self._room)
             if len(self._open) >= self.OPEN_FILES:
                 self._open.popitem(last=False)[1].close()
             self._open[path] = window
@@ -118,13 +127,29 @@ class RawLines:
         self.close()
 
 
+class _Room:
+    """For one file that is held as a whole."""
+
+    def __init__(self) -> None:
+        self._taken_by: _Window | _PackedWindow | None = None
+
+    def take(self, window: _Window | _PackedWindow) -> None:
+        if self._taken_by is not None and self._taken_by is not window:
+            self._taken_by.let_go()
+        self._taken_by = window
+
+
 class _Window:
     """One open file and the last block read from it."""
 
-    __slots__ = ("_ahead", "_block", "_fd", "_next", "_start", "_usual")
+    __slots__ = ("_ahead", "_apart", "_block", "_fd", "_next", "_room", "_size", "_start", "_usual", "whole")
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, room: _Room) -> None:
         self._fd = fd
+        self._room = room
+        self.whole = b""
+        self._size = os.fstat(fd).st_size
+        self._apart = 0  # lines that were read far from the one before them
         self._block = b""
         self._start = 0  # where the block begins
         self._next = 0  # where the line after the last one begins
@@ -143,6 +168,9 @@ class _Window:
             size = self._ahead = min(4 * self._ahead, _LARGE)
         else:
             size = self._ahead = self._usual
+            self._apart += 1
+            if self._apart * _READ_APART > self._size and self._take_whole(offset):
+                return self.line(offset)
         block = os.pread(self._fd, size, offset)
         end = block.find(b"\n")
         if end < 0:
@@ -155,6 +183,20 @@ class _Window:
         self._start, self._block = (offset, block) if len(block) <= 4 * _LARGE else (0, b"")
         return block[:end]
 
+    def _take_whole(self, offset: int) -> bool:
+        """Whether the file is held as a whole now, and the line at `offset` is whole in it."""
+        self._apart = 0  # if it is let go it has to be worth while again
+        if self._size > _WHOLE_BYTES:
+            return False
+        self._room.take(self)
+        self._start, self._block = 0, os.pread(self._fd, self._size, 0)
+        self.whole = self._block
+        return self._block.find(b"\n", offset) >= 0
+
+    def let_go(self) -> None:
+        """Hold nothing more of it."""
+        self._start, self._block, self.whole = 0, b"", b""
+
     def _longer(self, block: bytes, offset: int) -> tuple[bytes, int]:
         """A block that holds the whole line, and where the line ends in it."""
         while more := os.pread(self._fd, max(len(block), _SMALL), offset + len(block)):
@@ -165,6 +207,7 @@ class _Window:
         return block, len(block)
 
     def close(self) -> None:
+        self.let_go()
         os.close(self._fd)
 
 
@@ -187,15 +230,16 @@ class _PackedWindow:
     """One packed file, and the block of the last line.
 
     A line costs a block, so lines in another order than that of the file cost a block each. When as many blocks were
-    read as the file has, it is unpacked as a whole, into a file without a name: at most twice the work of somebody who
-    had known what would be read.
+    read as the file has, it is unpacked as a whole, a large one into a file without a name: at most twice the work of
+    somebody who had known what would be read.
     """
 
-    __slots__ = ("_block", "_blocks", "_held", "_left", "_loose", "_path", "_start")
+    __slots__ = ("_block", "_blocks", "_held", "_left", "_loose", "_path", "_room", "_start", "whole")
 
-    def __init__(self, path: Path, held: _Held) -> None:
+    def __init__(self, path: Path, held: _Held, room: _Room) -> None:
         self._blocks = rawfile.Blocks(path)
-        self._path, self._held = path, held
+        self._path, self._held, self._room = path, held, room
+        self.whole = b""
         self._left = max(len(self._blocks), _HELD_BLOCKS)  # blocks to be read before that
         self._loose: _Window | None = None
         self._block = b""
@@ -208,6 +252,8 @@ class _PackedWindow:
                 self._unpack()
             if self._loose is not None:
                 return self._loose.line(offset)
+            if 0 <= offset - self._start < len(self._block):
+                return self.line(offset)
             number, position = divmod(offset, rawfile.BLOCK_BYTES)
             self._start, self._block = offset - position, self._at(number)
         end = self._block.find(b"\n", position)
@@ -216,7 +262,8 @@ class _PackedWindow:
     def _longer(self, position: int) -> bytes:
         """The line that begins there in the block, and goes on in the next ones."""
         parts = [self._block[position:]]
-        for number in range(self._start // rawfile.BLOCK_BYTES + 1, len(self._blocks)):
+        held = self._start + len(self._block)
+        for number in range(-(-held // rawfile.BLOCK_BYTES), len(self._blocks)):
             line, newline, _ = self._at(number).partition(b"\n")
             parts.append(line)
             if newline:
@@ -234,13 +281,20 @@ class _PackedWindow:
         return block
 
     def _unpack(self) -> None:
-        descriptor = self._blocks.loose()
-        if descriptor is not None:
-            self._loose = _Window(descriptor)
-        else:
-            self._left = len(self._blocks)  # perhaps there is room later
+        self._left = len(self._blocks)  # if it is let go, or there is room later
+        if self._blocks.size <= _WHOLE_BYTES:
+            self._room.take(self)
+            self._start, self._block = 0, b"".join(map(self._blocks.block, range(len(self._blocks))))
+            self.whole = self._block
+        elif (descriptor := self._blocks.loose()) is not None:
+            self._loose = _Window(descriptor, self._room)
+
+    def let_go(self) -> None:
+        """Hold nothing more of it."""
+        self._start, self._block, self.whole = 0, b"", b""
 
     def close(self) -> None:
+        self.let_go()
         self._blocks.close()
         if self._loose is not None:
             self._loose.close()

@@ -6,9 +6,11 @@ no newline, because neither of them does.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -19,7 +21,7 @@ from runner.job.outcomes import Outcome, Unsettled
 from runner.job.packed import KEY_BYTES, Sorter
 from runner.remotes.reading.verdict import NULL, TEXT, Expected
 from runner.results.locate import Chosen, OutcomeSource
-from runner.results.splice import ERROR, Merged, Splicer
+from runner.results.splice import ERROR, TOGETHER, Merged, Splicer, Usual, usual_line
 
 _OK = int(Outcome.OK)
 
@@ -31,6 +33,15 @@ class Writer(Protocol):
     """Where merged lines go, see `export`."""
 
     def write(self, merged: Merged) -> None: ...
+
+
+@runtime_checkable
+class BlockWriter(Writer, Protocol):
+    """One that takes many usual answers at once."""
+
+    def write_usual(self, rows: Sequence[RowView], found: Sequence[Usual], batch: str, origin: str) -> None:
+        """Write what `write` would of the lines of these rows. found: of each; batch, origin: of all."""
+        ...
 
 
 class Accounting(msgspec.Struct, frozen=True):
@@ -98,47 +109,81 @@ def merge(
     once they are not asked for again any more. unusual: is told of every answer that is not cut out as it stands.
     Raises StateError when a raw file does not hold what its index says, or rows and `shown` differ in number.
     """
-    # The usual row is an answer that is cut out as it stands: it takes the first two branches and nothing else, and
-    # whatever a run of millions can do without (a call, a look at its state) is done behind them.
-    places, owners, total, write = shown.places, shown.sources, len(shown), writer.write
+    return merge_blocks(
+        blocks_of(rows),
+        shown,
+        sources,
+        writer,
+        states=states,
+        wanted=wanted,
+        is_strict=is_strict,
+        retries_invalid=retries_invalid,
+        unusual=unusual,
+    )
+
+
+def blocks_of(rows: Iterable[RowView]) -> Iterator[list[RowView]]:
+    """The same rows, some at a time."""
+    remaining = iter(rows)
+    while block := list(islice(remaining, TOGETHER)):
+        yield block
+
+
+def merge_blocks(
+    blocks: Iterable[Sequence[RowView]],
+    shown: Chosen,
+    sources: Sequence[OutcomeSource],
+    writer: Writer,
+    *,
+    states: bytes | bytearray = b"",
+    wanted: Expected = TEXT,
+    is_strict: bool = False,
+    retries_invalid: bool = False,
+    unusual: Unusual | None = None,
+) -> Accounting:
+    """`merge`, which has all written of the rows of a block before it asks for the next one."""
+    # The usual row is an answer that is cut out as it stands, and nearly every row of every run is. They are read,
+    # checked and written many at once; whatever a run of millions can do without is done for the others only.
+    states = states or bytes(len(shown))
     splicer = Splicer(sources, wanted=wanted)
     flawed = _Flawed()
-    answered, line_of = splicer.answered, splicer.line
-    states = states or bytes(total)
+    write = writer.write
     waiting: Counter[int] = Counter()  # by `Unsettled`; 0: its outcome is nowhere
-    ok = error = number = 0
+    ok = error = 0
     try:
-        for number, row in enumerate(rows, 1):
-            if number > total:
-                raise _changed()
-            value = places[number - 1]
-            if value >> 60 == _OK:
-                ok += 1
-                line = answered(owners[number - 1], value, row)
-                if line is None:
+        for first, owner, rows, found in _looked_up(splicer, shown, blocks):
+            if found:
+                ok += len(rows)
+                source = sources[owner]
+                if isinstance(writer, BlockWriter):
+                    writer.write_usual(rows, found, source.batch, source.origin)
+                else:
+                    for row, usual in zip(rows, found, strict=True):
+                        write(usual_line(source, row, usual))
+                continue
+            for number, row in enumerate(rows, first):
+                value, state = shown.places[number], states[number]
+                if value >> 60 == _OK:
+                    ok += 1
                     before = splicer.repaired
-                    line = line_of(owners[number - 1], value, row)
+                    line = splicer.line(owner, value, row)
                     if line.finish is not None and line.finish in FLAWS:
-                        is_error = not states[number - 1] if retries_invalid else is_strict
+                        is_error = not state if retries_invalid else is_strict
                         line = flawed.seen(line, row, line.finish, is_error=is_error)
                     if unusual is not None:
-                        unusual(number - 1, line, splicer.repaired > before)
+                        unusual(number, line, splicer.repaired > before)
+                elif value and not state:  # else an error is not the last word: what the row waits for is shown
+                    error += 1
+                    line = splicer.line(owner, value, row)
+                else:
+                    waiting[state] += 1
+                    line = _without_outcome(row, state)
                 write(line)
-                continue
-            state = states[number - 1]
-            if value and not state:  # else an error is not the last word: what the row waits for is shown
-                error += 1
-                write(line_of(owners[number - 1], value, row))
-            else:
-                waiting[state] += 1
-                write(_without_outcome(row, state))
     finally:
         splicer.close()
-    if number != total:
-        raise _changed()
     none = flawed.errors
     return Accounting(
-        wanted=number,
+        wanted=len(shown),
         ok=ok - none,
         error=error + none,
         not_sent=waiting[Unsettled.NOT_SENT],
@@ -150,6 +195,57 @@ def merge(
         flaws=dict(flawed.counts),
         flawed=flawed.keys.sorted(),
     )
+
+
+class _Some(NamedTuple):
+    """Rows that follow each other and are of one source."""
+
+    first: int  # number of the first, from 0
+    owner: int
+    rows: Sequence[RowView]
+    found: Sequence[Usual]  # their usual answers; empty: there is none, and each is looked at by itself
+
+
+def _looked_up(splicer: Splicer, shown: Chosen, blocks: Iterable[Sequence[RowView]]) -> Iterator[_Some]:
+    """All rows in their order. Raises StateError where they are not as many as `shown`."""
+    places, owners = shown.places, shown.sources
+    end = 0
+    for block in blocks:
+        first, end = end, end + len(block)
+        if end > len(shown):
+            raise _changed()
+        at = first
+        while at < end:
+            stop = _end_of_answers(places, owners, at, end)
+            found = (
+                splicer.usual(owners[at], places[at:stop], block[at - first : stop - first]) if stop > at else [None]
+            )
+            runs = groupby(found, _is_usual) if None in found else [(True, found)]
+            for _, run in runs:
+                some = list(run)
+                rows = block[at - first : at - first + len(some)]
+                yield _Some(at, owners[at], rows, list(filter(None, some)))
+                at += len(some)
+    if end != len(shown):
+        raise _changed()
+
+
+def _is_usual(found: Usual | None) -> bool:
+    return found is not None
+
+
+def _end_of_answers(places: array[int], owners: array[int], at: int, end: int) -> int:
+    """Where the answers of one source end that begin there."""
+    owner = owners[at]
+    if owners[at:end].count(owner) == end - at and _are_answers(places[at:end]):
+        return end
+    while at < end and owners[at] == owner and places[at] >> 60 == _OK:
+        at += 1
+    return at
+
+
+def _are_answers(places: array[int]) -> bool:
+    return min(places) >> 60 == _OK == max(places) >> 60
 
 
 class _Flawed:

@@ -19,7 +19,7 @@ from runner.errors import StateError
 from runner.job.finish import STOP
 from runner.job.outcomes import NO_LINE, Outcome, place
 from runner.job.packed import KEY_BYTES
-from runner.job.wireid import coded
+from runner.job.wireid import coded, keys_named
 from runner.mending import NOT_SO, repaired
 from runner.remotes.reading.verdict import (
     NULL,
@@ -61,6 +61,9 @@ _Who = tuple[str | None, str, str | None, str | None, str]
 _Fields = tuple[str, bytes, bytes, bytes, bytes, *_Who, tuple[bytes, ...], None]
 # Half the price of calling the class.
 merged: Callable[[_Fields], Merged] = partial(tuple.__new__, Merged)
+Usual = tuple[bytes, bytes]  # the body and the answer in it; bare, as one is made for nearly every line
+TOGETHER = 256  # rows that are looked up at once
+TOGETHER_BYTES = 1 << 20  # of their lines
 _OK = int(Outcome.OK)
 _BROKEN = (Unreadable, OSError, IndexError, *NOT_SO)
 _encode = msgspec.json.Encoder().encode
@@ -81,10 +84,6 @@ class Splicer:
 
     def __init__(self, sources: Sequence[OutcomeSource], *, wanted: Expected = TEXT) -> None:
         self._sources = sources
-        self._usual = [
-            (None if source.is_read_back else source.reader.plain, source.files, source.batch, source.origin)
-            for source in sources
-        ]
         self._wanted = wanted
         self._raw = RawLines()
         self.repaired = 0  # lines in which what is not JSON was put right
@@ -92,30 +91,48 @@ class Splicer:
     def close(self) -> None:
         self._raw.close()
 
-    def answered(self, owner: int, value: int, row: RowView) -> Merged | None:
-        """`line` for the usual success: a text answer, JSON as it should be. None for everything else.
+    def usual(self, owner: int, values: Sequence[int], rows: Sequence[RowView]) -> list[Usual | None]:
+        """For each of the first of these rows the usual success: text that ended by itself, JSON as it should be.
 
-        Few calls on purpose: nearly every row of every run goes through it, and they were half its price.
+        None for everything else, which is what `line` is for. At least one is looked at, and more as long as their
+        lines are short. values: of answers, as packed in an index. Nearly every row of every run comes through here.
         """
-        plain, files, batch, origin = self._usual[owner]
-        if plain is None:
-            return None
-        try:
-            found = plain(self._raw.at(files[value >> 52 & 0xFF], value & NO_LINE))
-        except (IndexError, OSError):
-            return None
-        if found is None:
-            return None
-        name, body, answer = found
-        custom_id, row_json, digest = row
-        if not name.endswith(coded(digest[:KEY_BYTES])):
-            return None
+        source = self._sources[owner]
+        if source.is_read_back:
+            return [None] * len(rows)
+        lines = self._lines(source, values)
+        plains = source.reader.plains(lines)
+        keys = iter(keys_named([one[0] for one in plains if one is not None]))
+        found: list[Usual | None] = [
+            (one[1], one[2]) if one is not None and next(keys) == row[2][:KEY_BYTES] else None
+            for one, row in zip(plains, rows, strict=False)
+        ]
         if self._wanted.is_json:
-            json = parsed(answer)
-            if not is_wanted(json, answer, self._wanted):
-                return None
-            answer = json
-        return merged((custom_id, row_json, answer, body, NULL, batch, digest.hex(), origin, STOP, OK, (), None))
+            found = [None if one is None else self._json_of(*one) for one in found]
+        return found
+
+    def _lines(self, source: OutcomeSource, values: Sequence[int]) -> list[bytes]:
+        """The lines at these places, up to so many bytes; empty where there is none."""
+        at, files, left = self._raw.at, source.files, TOGETHER_BYTES
+        whole = b""
+        if min(values) >> 52 == (file := max(values) >> 52) and file & 0xFF < len(files):
+            whole = self._raw.whole(files[file & 0xFF])
+        lines: list[bytes] = []
+        for value in values:
+            offset = value & NO_LINE
+            end = whole.find(b"\n", offset)
+            try:
+                line = whole[offset:end] if end >= 0 else at(files[value >> 52 & 0xFF], offset)
+            except (IndexError, OSError):
+                line = b""
+            lines.append(line)
+            if (left := left - len(line)) <= 0:
+                break
+        return lines
+
+    def _json_of(self, body: bytes, text: bytes) -> Usual | None:
+        json = parsed(text)
+        return (body, json) if is_wanted(json, text, self._wanted) else None
 
     def line(self, owner: int, value: int, row: RowView) -> Merged:
         """The line of one row whose outcome is at `value` (as packed in an index) of source number `owner`.
@@ -183,6 +200,14 @@ class Splicer:
         status = OK if error == NULL else ERROR
         who = (error, source.batch, row.digest.hex(), source.origin)
         return Merged(row.custom_id, row.row_json, answer, response, *who, finish, status)
+
+
+def usual_line(source: OutcomeSource, row: RowView, found: Usual) -> Merged:
+    """`Splicer.line` of a row with a usual answer."""
+    custom_id, row_json, digest = row
+    body, answer = found
+    who = source.batch, digest.hex(), source.origin
+    return merged((custom_id, row_json, answer, body, NULL, *who, STOP, OK, (), None))
 
 
 @contextmanager

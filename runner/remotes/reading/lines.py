@@ -7,7 +7,7 @@ through the lenient path, which never crashes and says why a line cannot be read
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -20,7 +20,7 @@ from runner.remotes.reading.answers import answer_of, decode_plain
 from runner.remotes.reading.codes import fault_in, is_empty, outcome_of, whole
 from runner.remotes.reading.folded import LISTS, body_of, object_in, unfolded
 from runner.remotes.reading.folded import SHAPES as BODIES
-from runner.remotes.reading.verdict import ABSENT, NULL, Fault, Parsed, Plain, Shape, Unreadable, Usage
+from runner.remotes.reading.verdict import ABSENT, NULL, Fault, Parsed, Plain, Shape, Unreadable, Usage, is_text
 
 _encode = msgspec.json.Encoder().encode
 
@@ -146,6 +146,31 @@ def plain(line: bytes) -> Plain | None:
     except (AttributeError, TypeError, IndexError, *NOT_SO):
         return None
     return None if text[:2] in _ODD or text[:1] != b'"' else (wrapped.custom_id, body, text)
+
+
+def plains(lines: Sequence[bytes]) -> list[Plain | None]:
+    """`plain` of each of these lines, for two thirds of its price."""
+    wrapped = _decoded(_decode_wrapped, lines) if is_text(lines) else ()
+    if len(wrapped) < len(lines) or not all(one is not None and one.response is not None for one in wrapped):
+        return list(map(plain, lines))
+    bodies = [bytes(one.response.body) for one in wrapped]
+    found: list[Plain | None] = []
+    for one, body, read in zip(wrapped, bodies, _decoded(decode_plain, bodies), strict=True):
+        text = bytes(read.choices[0].message.content) if read is not None and read.choices else NULL
+        found.append(None if text[:2] in _ODD or text[:1] != b'"' else (one.custom_id, body, text))
+    return found
+
+
+def _decoded(decode: Callable[[bytes], Any], lines: Sequence[bytes]) -> list[Any]:
+    """What each line is decoded to; None where it is not."""
+    found: list[Any] = []
+    left = map(decode, lines)
+    while len(found) < len(lines):
+        try:
+            found.extend(left)  # those before the one that raises stay
+        except NOT_SO:
+            found.append(None)
+    return found
 
 
 def parts(line: bytes) -> tuple[str, bytes]:
@@ -286,7 +311,7 @@ class Common:
     """Implements `remotes.vendor.Reader`."""
 
     shapes = SHAPES
-    plain = staticmethod(plain)
+    plains = staticmethod(plains)
     parts = staticmethod(parts)
     parse = staticmethod(parse)
     answer = staticmethod(answer_of)

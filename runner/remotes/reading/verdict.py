@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -105,6 +105,17 @@ class Shape(Struct, frozen=True):
         with suppress(*NOT_SO):
             seen.extend(map(decode, lines))  # those before the one that raises stay
         return seen
+
+
+def is_text(lines: Sequence[bytes]) -> bool:
+    """Whether all is UTF-8; False where it has to be asked line by line."""
+    if all(map(bytes.isascii, lines)):
+        return True
+    try:
+        b"\n".join(lines).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def tokens_of(usages: Iterable[Usage | None]) -> tuple[int, int, int, int]:
