@@ -116,9 +116,10 @@ def _pass(session: Session, guards: Guards, confirm: Confirm, last: Result | Non
 
 def leave(session: Session, guards: Guards, result: Result | None) -> None:
     """The last thing an apply does, under the lock: jobs that are not settled get their files too."""
-    are_over = result is not None and all(answers.is_quiet(rows) for rows in result.plan.rows)
-    if result is not None and are_over and not any(job.is_held_back or job.waits for job in result.plan.jobs):
-        return
+    if result is not None and all(answers.is_quiet(rows) for rows in result.plan.rows):
+        is_open = any(job.is_held_back or job.waits for job in result.plan.jobs)
+        if not is_open and not recover.half_searched(session):  # a pass leaves the files of a half searched one to this
+            return
     recorded = session.recorded()
     try:
         is_new = chains.are_there(session) and chains.follow(session, recorded, is_last=True)
@@ -298,10 +299,13 @@ def _write(session: Session, result: Result, rewrite: outputs.Rewrite, recorded:
 
 
 def _has_moved(session: Session, plan: Plan, recorded: Recorded) -> bool:
-    """Whether the records hold more than what the plan was made of and what it sent."""
+    """Whether the records hold more than what the plan was made of and what it sent, or in another order.
+
+    A batch that was adopted over a record of its name takes another place: and rows say by number what they stand by.
+    """
     known = {entry.batch.key: entry.batch for entry in recorded.batches}
     known.update((batch.key, batch) for batch, _ in plan.batches)
-    return known != {batch.key: batch for batch in session.records.batches()}
+    return list(known.values()) != session.records.batches()
 
 
 def _is_as_before(session: Session, plan: Plan) -> bool:

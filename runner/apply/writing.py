@@ -63,7 +63,8 @@ def write(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> 
     session.records.save(record)
     if session.sandbox is None:
         history = recorded.batches, recorded.retries, recorded.accepted_origins
-        noted.write(session.memory.caches, record, answered.noted(job, rows, session.desired, *history))
+        known = None if accounting.missing else answered.noted(job, rows, session.desired, *history)
+        noted.write(session.memory.caches, record, known)  # of what is not all there everything is looked up again
     if splicing is not None:
         splicing.leave(record.output_sha256)
     return accounting

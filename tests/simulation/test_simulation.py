@@ -64,6 +64,8 @@ MENDED = (
     ),  # hidden, and its duplicate has the answers: it is counted, and nobody can stop it
     13_095_003_389,  # a row without a reply is asked again on purpose while its batch goes on
     8_095_007_628,  # cancelled before it got out, and a job that asks about the other answers
+    402_466,  # adopted in the middle of a pass, over a record of its name that stood elsewhere
+    402_342,  # what is known of a job whose remote said "later" to the rest of a search that was cut off
     94_000_016,  # an older memory is put back while the remote hides what was sent since
 )
 SWEEP = 20_000
