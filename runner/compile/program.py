@@ -74,12 +74,9 @@ class Program(msgspec.Struct, frozen=True):
             return
         templates = self.texts + ((self.id_template,) if self.id_template else ())
         rendering = Rendering(templates, None if filtered else self.where, self.message_chars)
-        if not rendering.is_simple:
-            yield from self._one_by_one(rendering, chain.from_iterable(blocks))
-            return
-        for block in blocks:
+        for block, rendered in rendering.blocks(blocks):
             # A block in which anything may have failed is rendered again, row by row, to say which row it was
-            if (rendered := rendering.block(block)) is not None:
+            if rendered is not None:
                 kept, texts = rendered
                 yield from self._made(kept, kept.numbers, kept.values, texts)
             else:

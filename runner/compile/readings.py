@@ -151,7 +151,7 @@ class Reader:
             yield from self._flush()
         if self._remote and "_through" in self.__dict__:
             for rows, results in self._through.rest():
-                yield self._read(rows, results)
+                yield self._read(list(rows), results)
 
     def close(self) -> None:
         if "_through" in self.__dict__:
@@ -164,7 +164,7 @@ class Reader:
             return
         pairs = [msgspec.Raw(b"[%b,%b]" % (row.json, row.names or b"null")) for row in rows]
         for done, results in self._through.push((rows, pairs)):
-            yield self._read(done, results)
+            yield self._read(list(done), results)
 
     def _read(self, rows: list[AnsweredRow], results: Sequence[list[str | None] | RenderFailure | None]) -> Read:
         texts: list[list[str | None]] = [[] for _ in self._readings]

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Template, TemplateSyntaxError, UndefinedError
 from jinja2.runtime import Context
 
+from runner.compile.direct import Direct, direct_of
 from runner.compile.frames import Chunk, Done, Ready, RenderFailure, Setup
 from runner.compile.sandbox import ROW, Sandbox
 from runner.compile.texts import DROPPED, Null
@@ -28,26 +29,45 @@ class Renderer:
         self._sandbox, self._of_filters = Sandbox(), Sandbox(takes_null=True)
         self._of_values = Sandbox(gives_json=True)
         self._compiled: dict[tuple[str, bool, bool], Template] = {}
+        self._directs: dict[tuple[str, bool, bool, int], Direct | None] = {}
         self._templates: list[Template] = []
+        self._direct: list[Direct] = []  # of all templates, or none
         self._where = -1
         self._longest = 0
 
     def setup(self, setup: Setup) -> Ready:
         self._templates, self._where, self._longest = [], setup.where, setup.longest
+        self._direct = []
+        direct: list[Direct | None] = []
         for index, text in enumerate(setup.templates):
             try:
                 is_filter, is_value = index == setup.where, index in setup.values
                 self._templates.append(self.compiled(text, takes_null=is_filter, gives_json=is_value))
+                direct.append(self._written(text, takes_null=is_filter, gives_json=is_value))
             except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a message
                 line = error.lineno if isinstance(error, TemplateSyntaxError) else 1
                 return Ready(RenderFailure(index, line, words_of(error)))
+        if None not in direct:
+            self._direct = [one for one in direct if one is not None]
         return Ready()
 
     def chunk(self, chunk: Chunk) -> Done:
         results: list[list[str | None] | RenderFailure | None] = []
+        direct, where = self._direct, self._where
         for row in chunk.rows:
             # ends the process by SIGPROF, which has no handler: see `worker`
             signal.setitimer(signal.ITIMER_PROF, ROW_CPU_SECONDS)
+            if direct:
+                try:
+                    texts: list[str | None] = [text_of(row) for text_of in direct]
+                except Exception:  # noqa: BLE001  # the templates themselves say what it is, or that it is nothing
+                    signal.setitimer(signal.ITIMER_PROF, ROW_CPU_SECONDS)
+                else:
+                    if where >= 0 and (texts.pop(where) or "").strip() in DROPPED:
+                        results.append(None)
+                    else:
+                        results.append(texts)
+                    continue
             results.append(self._row(row))
         signal.setitimer(signal.ITIMER_PROF, 0)
         return Done(results)
@@ -78,6 +98,18 @@ class Renderer:
             self._compiled[key] = sandbox.from_string(text)
             signal.setitimer(signal.ITIMER_PROF, 0)
         return self._compiled[key]
+
+    def _written(self, text: str, *, takes_null: bool, gives_json: bool) -> Direct | None:
+        """The same as a function, where there is one."""
+        key = text, takes_null, gives_json, self._longest
+        if key not in self._directs:
+            if len(self._directs) >= _CACHED:
+                self._directs.clear()
+            signal.setitimer(signal.ITIMER_PROF, 2 * ROW_CPU_SECONDS)
+            sandbox = self._of_values if gives_json else self._of_filters if takes_null else self._sandbox
+            self._directs[key] = direct_of(sandbox, text, self._longest)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+        return self._directs[key]
 
 
 class TooLong(Exception):

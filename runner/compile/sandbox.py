@@ -115,8 +115,16 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.tests = {name: tests.TESTS[name] for name in sorted(_TESTS)}
 
     def _generate(self, source: nodes.Template, *more: Any, **options: Any) -> str:
+        return super()._generate(self._meant(source), *more, **options)
+
+    def meant(self, text: str) -> nodes.Template:
+        """A template as it is compiled: what it means, as `_Meanings` has it."""
+        return self._meant(self.parse(text))
+
+    def _meant(self, source: nodes.Template) -> nodes.Template:
         assigned = {name.name for name in source.find_all(nodes.Name) if name.ctx != "load"}
-        return super()._generate(_Meanings(self, assigned).visit(source), *more, **options)
+        found: nodes.Template = _Meanings(self, assigned).visit(source)
+        return found
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """`obj.attribute`: a key of an object, else a listed method, else an item; `obj.attribute()` calls a method."""
@@ -271,8 +279,14 @@ def _check_bits(bits: int) -> None:
         raise SecurityError(f"the number would have more than {MAX_BITS:,} bits")
 
 
-def _filter(name: str) -> Callable[..., Any]:
+def bounded(name: str) -> Callable[..., Any]:
+    """The filter of a name, with a bound on what it makes."""
     found: Callable[..., Any] = _BOUNDED.get(name) or filters.FILTERS[name]
+    return found
+
+
+def _filter(name: str) -> Callable[..., Any]:
+    found = bounded(name)
     if name in _OF_TEXT:
         return _of_text(found)
     return _listed(found) if name in _LAZY else found

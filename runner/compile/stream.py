@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -16,6 +16,7 @@ from runner.job.capabilities import MESSAGE_CHARS
 from runner.job.source import Form
 
 if TYPE_CHECKING:
+    from runner.compile.frames import Setup
     from runner.compile.through import Chunk
 
 SHORTEN = (
@@ -65,6 +66,8 @@ class RowFailure(msgspec.Struct, frozen=True):
 
 
 Rendered = tuple[SourceRow, Sequence[str] | RowFailure]
+Kept = tuple[Block, list[Sequence[str]]]  # some rows of a block, and the texts of each
+MOST_BYTES_AT_ONCE = 1 << 20  # of a block that is rendered as one
 
 
 class Rendering:
@@ -86,7 +89,7 @@ class Rendering:
         """Whether everything is text and names: then `block` can be asked."""
         return not self._general and not self._where_is_general
 
-    def block(self, rows: Block) -> tuple[Block, list[Sequence[str]]] | None:
+    def block(self, rows: Block) -> Kept | None:
         """The kept ones of many rows and their texts; None if something may have failed: `stream` says what."""
         if rows.nulled:
             return None
@@ -97,6 +100,72 @@ class Rendering:
                     return None
                 rows = rows.at([i for i, text in enumerate(texts) if text.strip() not in DROPPED])
             columns = [template.texts(rows.values) for template in self._templates]
+        except (KeyError, ValueError):
+            return None
+        if any(max(map(len, columns[at]), default=0) > self._longest for at in self._texts_at):
+            return None
+        return rows, list(zip(*columns, strict=True)) if columns else [()] * len(rows)
+
+    def blocks(self, blocks: Iterable[Block]) -> Iterator[tuple[Block, Kept | None]]:
+        """Each block with its kept rows and their texts, in order; None where something may have failed: `stream` says
+        what. Raises as `stream` does.
+        """
+        if self.is_simple:
+            yield from ((block, self.block(block)) for block in blocks)
+            return
+        from runner.compile.through import IN_FLIGHT, Through  # most templates need no other process
+
+        waiting: deque[Block] = deque(maxlen=IN_FLIGHT)
+
+        def done(chunks: Iterable[tuple[Any, list[Any]]]) -> Iterator[tuple[Block, Kept | None]]:
+            for rows, results in chunks:
+                yield waiting.popleft(), self._with_results(rows, results)
+
+        templates, setup = self._asked()
+        through = Through[SourceRow]([template.source for template in templates], setup)
+        try:
+            for block in blocks:
+                rows = self._sent(block)
+                data = rows.jsons() if rows is not None else []
+                if rows is None or sum(map(len, data)) > MOST_BYTES_AT_ONCE:
+                    yield from done(through.rest())
+                    yield block, None
+                    continue
+                waiting.append(block)
+                yield from done(through.push((rows, list(map(msgspec.Raw, data)))))
+            yield from done(through.rest())
+        finally:
+            through.close()
+
+    def _sent(self, block: Block) -> Block | None:
+        """The rows of a block that the other process is asked about; None where they are looked at one by one."""
+        if block.nulled:
+            return None
+        if self._where is None or self._where_is_general:
+            return block
+        try:
+            texts = self._where.texts(block.values)
+        except (KeyError, ValueError):
+            return None
+        if max(map(len, texts), default=0) > self._longest:
+            return None
+        return block.at([i for i, text in enumerate(texts) if text.strip() not in DROPPED])
+
+    def _with_results(self, rows: Block, results: list[Any]) -> Kept | None:
+        """What came back for some rows, with the texts that are rendered here."""
+        kinds = set(map(type, results))
+        if kinds != {list}:
+            if not kinds <= {list, type(None)}:
+                return None
+            rows = rows.at([i for i, texts in enumerate(results) if texts is not None])
+            results = [texts for texts in results if texts is not None]
+        if len(self._general) == len(self._templates):
+            return rows, results
+        remote = iter(list(zip(*results, strict=True)) or [()] * len(self._general))
+        try:
+            columns = [
+                template.texts(rows.values) if template.is_simple else next(remote) for template in self._templates
+            ]
         except (KeyError, ValueError):
             return None
         if any(max(map(len, columns[at]), default=0) > self._longest for at in self._texts_at):
@@ -147,6 +216,21 @@ class Rendering:
             else:
                 yield row, texts
 
+    def _asked(self) -> tuple[list[Template], Callable[[int | None], Setup]]:
+        """The templates that the other process renders, and what sets it up for all of them, or for one by number."""
+        from runner.compile.frames import Setup
+
+        where = self._where if self._where_is_general else None
+        templates = ([where] if where else []) + list(self._general)
+
+        def setup(number: int | None) -> Setup:
+            asked = templates if number is None else [templates[number]]
+            values = [at for at, template in enumerate(asked) if template.source.form is Form.VALUE]
+            is_where = 0 if where and number is None else -1
+            return Setup([one.source.text for one in asked], is_where, self._longest, values)
+
+        return templates, setup
+
     def _any_too_long(self, texts: Sequence[str]) -> bool:
         if len(self._texts_at) != len(self._templates):
             texts = [texts[at] for at in self._texts_at]
@@ -161,9 +245,8 @@ class Rendering:
 
     def _with_worker(self, rows: Iterable[SourceRow]) -> Iterator[Rendered]:
         local = [template.renderer() if template.is_simple else None for template in self._templates]
-        for row, texts in _through_worker(
-            rows, self._general, self._where if self._where_is_general else None, self._longest
-        ):
+        templates, setup = self._asked()
+        for row, texts in _through_worker(rows, templates, setup, self._longest):
             if isinstance(texts, RowFailure):
                 yield row, texts
                 continue
@@ -219,18 +302,11 @@ def _chunks(rows: Iterable[SourceRow]) -> Iterator[Chunk[SourceRow]]:
 
 
 def _through_worker(
-    rows: Iterable[SourceRow], general: Sequence[Template], where: Template | None, longest: int
+    rows: Iterable[SourceRow], templates: Sequence[Template], setup: Callable[[int | None], Setup], longest: int
 ) -> Iterator[tuple[SourceRow, list[str] | RowFailure]]:
     """Texts of the general templates, in a process of their own, at most IN_FLIGHT chunks ahead."""
-    from runner.compile.frames import RenderFailure, Setup  # most templates need no other process
+    from runner.compile.frames import RenderFailure
     from runner.compile.through import through_worker
-
-    templates = ([where] if where else []) + list(general)
-
-    def setup(number: int | None) -> Setup:
-        asked = templates if number is None else [templates[number]]
-        values = [at for at, template in enumerate(asked) if template.source.form is Form.VALUE]
-        return Setup([one.source.text for one in asked], 0 if where and number is None else -1, longest, values)
 
     for kept, results in through_worker(_chunks(rows), [template.source for template in templates], setup):
         for row, texts in zip(kept, results, strict=True):

@@ -30,9 +30,20 @@ class Placed(Protocol):
 
 
 Row = TypeVar("Row", bound=Placed)
-Chunk = tuple[list[Row], list[msgspec.Raw]]  # rows, and each of them as JSON
+RowOf = TypeVar("RowOf", bound=Placed, covariant=True)
+
+
+class Rows(Protocol[RowOf]):
+    """Some rows, in order."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[RowOf]: ...
+
+
+Chunk = tuple[Rows[Row], list[msgspec.Raw]]  # rows, and each of them as JSON
 Result = list[str | None] | RenderFailure | None
-Done = tuple[list[Row], list[Result]]  # the rows of a chunk, and what came of each
+Done = tuple[Rows[Row], list[Result]]  # the rows of a chunk, and what came of each
 SetupOf = Callable[[int | None], Setup | Readings]  # of all that is asked (None), or of one part of it
 
 
@@ -89,7 +100,7 @@ class _Line(Generic[Row]):
         with contextlib.suppress(WorkerDied):  # `results` sees it as well, and knows which chunk was under way
             self._worker.send(chunk[1])
 
-    def results(self, waiting: deque[Chunk[Row]]) -> tuple[list[Row], list[Result]]:
+    def results(self, waiting: deque[Chunk[Row]]) -> Done[Row]:
         """The rows of the oldest chunk and their results."""
         rows, encoded = waiting.popleft()
         try:
@@ -143,11 +154,11 @@ class _Line(Generic[Row]):
             mark=source.mark,
         )
 
-    def _one_by_one(self, rows: list[Row], encoded: list[msgspec.Raw], died: WorkerDied) -> list[Result]:
+    def _one_by_one(self, rows: Rows[Row], encoded: list[msgspec.Raw], died: WorkerDied) -> list[Result]:
         """The same chunk again, row by row, to find the one that ended the process."""
         found: list[Result] = []
         if len(rows) == 1:
-            self._blame(rows[0], encoded[0], died)
+            self._blame(next(iter(rows)), encoded[0], died)
         worker = self._begin()
         for row, data in zip(rows, encoded, strict=True):
             try:
