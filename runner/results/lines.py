@@ -229,9 +229,9 @@ class _Held(OrderedDict[tuple[Path, int], bytes]):
 class _PackedWindow:
     """One packed file, and the block of the last line.
 
-    A line costs a block, so lines in another order than that of the file cost a block each. When as many blocks were
-    read as the file has, it is unpacked as a whole, a large one into a file without a name: at most twice the work of
-    somebody who had known what would be read.
+    A line costs a block, so lines in another order than that of the file cost a block each. When half as many blocks
+    were read as the file has, it is unpacked as a whole, a large one into a file without a name. That costs as much as
+    all blocks, so it is at most three times the work of somebody who had known what would be read.
     """
 
     __slots__ = ("_block", "_blocks", "_held", "_left", "_loose", "_path", "_room", "_start", "whole")
@@ -240,7 +240,7 @@ class _PackedWindow:
         self._blocks = rawfile.Blocks(path)
         self._path, self._held, self._room = path, held, room
         self.whole = b""
-        self._left = max(len(self._blocks), _HELD_BLOCKS)  # blocks to be read before that
+        self._left = max(len(self._blocks) // 2, _HELD_BLOCKS)  # blocks to be read before that
         self._loose: _Window | None = None
         self._block = b""
         self._start = 0  # where the block begins
