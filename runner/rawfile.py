@@ -15,6 +15,7 @@ import shutil
 import struct
 import tempfile
 from array import array
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -104,10 +105,12 @@ class Blocks:
 
     def __init__(self, path: Path) -> None:
         """path: of the plain file. Raises OSError, also for what is no packed file of ours."""
-        from runner.zstd import ZstdDecompressor, ZstdError
+        from runner.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
 
         self._path = packed_of(path)
-        self._unpacker, self._error = ZstdDecompressor, ZstdError
+        # Of a state file that was made to harm, a frame takes no more memory than one of ours
+        bounds: dict[int, int] = {DecompressionParameter.window_log_max: BLOCK_BYTES.bit_length() - 1}
+        self._unpacker, self._error = partial(ZstdDecompressor, options=bounds), ZstdError
         try:
             self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError as error:

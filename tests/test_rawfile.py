@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
+import struct
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,6 +96,17 @@ def test_what_was_changed_is_noticed(tmp_path: Path) -> None:
         lies.write_bytes(whole[:size])
         with pytest.raises(OSError, match="not as it was packed"):
             rawfile.size_of(small)
+
+
+def test_a_frame_that_unfolds_to_more_is_refused(tmp_path: Path) -> None:
+    """Of a state file that somebody made: it says a block, and holds a hundred megabytes."""
+    bomb = zstd.ZstdCompressor().compress(bytes(100 << 20), zstd.ZstdCompressor.FLUSH_FRAME)
+    table = struct.pack("<II", len(bomb), BLOCK) + struct.pack("<IBI", 1, 0, 0x8F92EAB1)
+    path = tmp_path / "0.jsonl"
+    rawfile.packed_of(path).write_bytes(bomb + struct.pack("<II", 0x184D2A5E, len(table)) + table)
+    assert rawfile.size_of(path) == BLOCK
+    with RawLines() as raw, pytest.raises(OSError, match="not as it was packed"):
+        raw.at(path, 0)
 
 
 def test_packing_that_was_cut_short(tmp_path: Path) -> None:
