@@ -145,12 +145,16 @@ def _next_pause(session: Session, plan: Plan, pause: float) -> float:
 
 
 def begin(session: Session) -> None:
-    """What comes before the first pass, under the lock: outputs are read back, and half rendered uploads swept."""
+    """What comes before the first pass, under the lock: outputs are read back, and what nobody needs is swept.
+
+    That is half rendered uploads, and sets of keys that an earlier command left: each edit makes a new one of a job.
+    """
     for source, target in moved.as_declared(session):
         session.reporter.step(f"{target}: takes over what is recorded of `{source}`")
     remember(session)
     chains.follow(session)
     chains.sweep(session)
+    session.objects.keep_sets(session.records.sets())
     for leftover in session.memory.scratch.iterdir():  # of a killed command: nobody else is at work on one
         if leftover.is_dir():
             shutil.rmtree(leftover)

@@ -7,7 +7,7 @@ bytes as a file asks for their path on this machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -45,6 +45,10 @@ class Objects(Protocol):
 
     def read_set(self, name: str) -> bytes:
         """Raises StateError."""
+        ...
+
+    def keep_sets(self, names: Collection[str]) -> None:
+        """Forget all sets but these. Call it under the lock, before any is written: records speak of these alone."""
         ...
 
     def place(self, name: str) -> Path:

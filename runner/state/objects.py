@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
 from runner import files, rawfile
 from runner.errors import StateError
 from runner.job.recorded import ResultObject
+from runner.state.records import SETS
 
 
 class DiskObjects:
@@ -57,19 +59,25 @@ class DiskObjects:
         return data
 
     def write_set(self, keys: bytes) -> str:
-        name = f"sets/{hashlib.sha256(keys).hexdigest()}"
+        name = f"{SETS}{hashlib.sha256(keys).hexdigest()}"
         if not self.path(name).exists():
             self.write(name, keys)
         return name
 
     def read_set(self, name: str) -> bytes:
-        return self.read(name, name.removeprefix("sets/"))
+        return self.read(name, name.removeprefix(SETS))
 
     def pack(self, batch: str, result: ResultObject) -> None:
         path = self.folder / batch / result.name  # never one that lies below another memory
         with suppress(OSError, ImportError):  # it stays as it came
             if path.stat().st_size == result.size_bytes:
                 rawfile.pack(path)
+
+    def keep_sets(self, names: Collection[str]) -> None:
+        with suppress(FileNotFoundError):
+            for path in (self.folder / SETS).iterdir():
+                if f"{SETS}{path.name}" not in names:
+                    path.unlink()
 
     def remove(self, batch: str) -> None:
         shutil.rmtree(self.folder / batch, ignore_errors=True)

@@ -21,6 +21,7 @@ Record = Batch | JobRecord | ProjectRecord | Retry
 T = TypeVar("T", bound=Record)
 
 PROJECT = "project"
+SETS = "sets/"  # what names of sets begin with
 _KINDS: tuple[tuple[str, type[Record]], ...] = (
     ("batch/", Batch),
     ("job/", JobRecord),
@@ -40,6 +41,22 @@ def key_of(record: Record) -> str:
             return f"retry/{record.generation:08d}"
         case ProjectRecord():
             return PROJECT
+
+
+def sets_in(documents: Iterable[Document]) -> set[str]:
+    """The names of sets in documents, in whatever field they are: also in one that a later release wrote."""
+    found: set[str] = set()
+    left: list[object] = list(documents)
+    while left:
+        match left.pop():
+            case str() as text if text.startswith(SETS):
+                found.add(text)
+            case dict() as fields:
+                left += fields
+                left += fields.values()
+            case list() | tuple() as items:
+                left += items
+    return found
 
 
 class Snapshot:
@@ -75,6 +92,10 @@ class Snapshot:
     def retries(self) -> tuple[Retry, ...]:
         """Oldest first."""
         return tuple(self._all("retry/", Retry))
+
+    def sets(self) -> set[str]:
+        """The names of all sets that are spoken of."""
+        return sets_in(self._documents.by_key.values())
 
     def before(self, record: Record) -> Record | None:
         """What is recorded where this record is kept."""
@@ -135,6 +156,10 @@ class Records:
     def retries(self) -> list[Retry]:
         """Oldest first."""
         return list(self._now.retries)
+
+    def sets(self) -> set[str]:
+        """The names of all sets that any record speaks of."""
+        return self._now.sets()
 
     def save(self, *records: Record, events: Sequence[Event] = (), gone: Iterable[Record] = ()) -> None:
         """All of them durably, or none; and in the same write what they tell, as events of the log.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from runner import rawfile
+from runner.state.disk import DiskStore
+from runner.state.records import Snapshot
 from tests.journeys.lab import SPEC, Lab
 from tests.journeys.test_carried_memory import clone, pulled
 from tests.journeys.test_online import asking
@@ -87,6 +90,27 @@ def test_what_an_earlier_release_left_is_packed_by_and_by(lab: Lab) -> None:
     lab.apply()
     assert raw_files(lab) == [raw] and raw.read_bytes() == packed and lab.results() == before
     assert lab.server.creates() == 1
+
+
+def test_sets_of_keys_go_when_nothing_speaks_of_them(lab: Lab) -> None:
+    """Each edit makes a new set of all keys of a job. What was decided, and what was declared, stays on record."""
+    lab.server.fault(row_error={"value": 0, "status": 400, "match": "r1-"})
+    lab.rows(10)
+    lab.apply(code=4)
+    lab.server.calm()
+    lab.run("retry", "answers")
+    for edit in range(4):
+        lab.rows({f"r{n}": f"word {n}" if n != 3 else f"edit {edit}" for n in range(10)})
+        lab.apply()
+    lab.rows(10)  # answered long ago
+    lab.apply()
+    assert [row["error"] for row in lab.results()] == [None] * 10
+    with closing(DiskStore(lab.root / ".runner/state")) as store:
+        spoken_of = Snapshot(store.read()).sets()
+    left = {f"sets/{path.name}" for path in (lab.root / ".runner/objects/sets").iterdir()}
+    assert spoken_of <= left and len(left) <= len(spoken_of) + 1, "the one before goes with the next apply"
+    assert sorted(lab.server.sent()[1:]) == [["r1"], *[["r3"]] * 4]
+    assert lab.apply().stdout == "Nothing to do\n"
 
 
 def test_a_packed_file_that_was_damaged_is_said(lab: Lab) -> None:

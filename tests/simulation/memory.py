@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec.structs import asdict
 
 from runner.errors import StateError
@@ -22,7 +23,7 @@ from runner.state.home import Home
 from runner.state.journal import DiskJournal
 from runner.state.local import LocalMemory
 from runner.state.objects import DiskObjects
-from runner.state.records import PROJECT, Records, key_of
+from runner.state.records import PROJECT, SETS, Records, key_of, sets_in
 from tests.simulation.world import Words, World
 
 _Record = Batch | JobRecord | ProjectRecord | Retry
@@ -106,6 +107,9 @@ class SimulatedRecords(Records):
     def retries(self) -> list[Retry]:
         return self._seen.below("retry/")  # type: ignore[return-value]
 
+    def sets(self) -> set[str]:
+        return sets_in(map(msgspec.to_builtins, self._seen.records.values()))
+
     def save(self, *records: _Record, events: Sequence[Event] = ()) -> None:
         self._memory.write(records, self._seen.serial)
         self._seen = self._memory.now
@@ -144,6 +148,9 @@ class SimulatedObjects(DiskObjects):
         if name not in self._written:
             self.write(name, keys)
         return name
+
+    def keep_sets(self, names: Collection[str]) -> None:
+        self._written = {name: one for name, one in self._written.items() if name in names or not name.startswith(SETS)}
 
     def forget(self) -> None:
         """The folder is gone."""
