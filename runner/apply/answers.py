@@ -85,10 +85,10 @@ class Known(msgspec.Struct, frozen=True):
     """What became of every row of a job."""
 
     spec: AnyJob
+    keys: bytes | bytearray  # of each row
     shape: str  # changes whenever lines of the same rows and outcomes may be others
     entries: Sequence[BatchRows]  # batches whose outcomes are shown
     sources: Sequence[OutcomeSource]  # the same
-    shown: Chosen
     states: bytes  # `Unsettled` of each row
 
 
@@ -98,7 +98,7 @@ def known_of(session: Session, job: Desired, rows: JobRows, recorded: Recorded) 
     entries = sources_of(session, job, rows, recorded)
     sources = [source_of(session, entry) for entry in entries]
     shape = f"{_shape_of(spec, job)!r} {spec.retries_invalid}"
-    return Known(spec, shape, entries, sources, locate(job.keys, sources), bytes(rows.states.translate(_UNSETTLED)))
+    return Known(spec, job.keys, shape, entries, sources, bytes(rows.states.translate(_UNSETTLED)))
 
 
 def merge_known(
@@ -127,7 +127,8 @@ def lines_to(writer: Writer, session: Session, job: Desired, rows: JobRows, reco
     """Write every line of a job, in input order. Raises StateError where a raw file is damaged, DataError, OSError."""
     known = known_of(session, job, rows, recorded)
     views = session.compiled[job.address].rows()
-    return merge_known(writer, known, blocks_of(views), known.shown, known.states).with_bad(job.bad)
+    shown = locate(job.keys, known.sources)
+    return merge_known(writer, known, blocks_of(views), shown, known.states).with_bad(job.bad)
 
 
 def sources_of(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> list[BatchRows]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -31,17 +32,22 @@ from runner.compile.job import CompiledJob
 from runner.compile.shard import identity_of
 from runner.job.finish import FLAWS
 from runner.job.outcomes import Outcome
+from runner.job.packed import KEY_BYTES, positions_of
 from runner.job.project import Job
 from runner.job.written import Written
 from runner.remotes.reading.verdict import NULL
 from runner.results.columns import FORMAT, Table
-from runner.results.locate import Chosen
+from runner.results.locate import Chosen, locate, locate_few
 from runner.results.merge import Accounting, Writer, blocks_of
 from runner.results.splice import Merged
 
 _FOLDER = "lines"
 _COPY_BYTES = 1 << 30
-_OK = int(Outcome.OK)
+_NONE = Chosen(array("Q"), array("I"))
+# Numbers lie as this machine has them
+_LOW_BYTE = 255
+_PLACE_OF_LOW_BYTE, _PLACE_OF_OUTCOME = (0, 7) if sys.byteorder == "little" else (3, 0)
+_NO_ANSWER = bytes(first >> 4 != Outcome.OK for first in range(256))
 
 
 class _Piece(msgspec.Struct, array_like=True):
@@ -66,15 +72,21 @@ class _Layout(msgspec.Struct, array_like=True):
     places: bytes  # "Q", as in `Chosen`
     owners: bytes  # "I"
     states: bytes
+    made_of: str = ""  # as the record of the file says
 
 
 class Splicing:
     """One writing of a results file. `lines` writes it; `leave` records how, once its digest is known."""
 
-    def __init__(self, session: Session, spec: Job, table: Table, known: Known) -> None:
+    def __init__(
+        self, session: Session, spec: Job, table: Table, known: Known, in_question: bytes | None = None
+    ) -> None:
+        """in_question: keys of the job outside of which nothing changed since its results were written; None: all."""
         compiled = session.compiled[spec.address]
         assert isinstance(compiled, CompiledJob) and compiled.parts.pieces is not None
         self._session, self._spec, self._known, self._compiled = session, spec, known, compiled
+        self._in_question = in_question
+        self._shown = _NONE
         pieces = compiled.parts.pieces
         starts = accumulate((segment.rows for segment in pieces.segments), initial=0)
         is_numbered = spec.dataset.id is None
@@ -97,6 +109,7 @@ class Splicing:
         self._head_bytes = out.tell()
         known = self._known
         with self._earlier(path, written) as (earlier, file):
+            self._shown = self._located(earlier, written)
             copies = [-1] * len(self._pieces) if earlier is None else self._same_as(earlier)
             runs = list(_runs(copies))
             ordinals = array("I")
@@ -105,7 +118,7 @@ class Splicing:
                     ordinals.extend(range(self._ordinals[run.first], self._ordinals[run.end]))
             is_all = len(ordinals) == self._ordinals[-1]
             rows = self._compiled.rows() if is_all else self._compiled.rows_at(ordinals)
-            shown, states = known.shown, known.states
+            shown, states = self._shown, known.states
             if not is_all:
                 shown = Chosen(
                     array("Q", [shown.places[n] for n in ordinals]), array("I", [shown.sources[n] for n in ordinals])
@@ -154,15 +167,14 @@ class Splicing:
                 piece.size_bytes = out.tell() - begun
         yield from blocks_of(rows)  # there are none: what is read to its end is looked at for changes
 
-    def leave(self, sha256: str) -> None:
-        """Record how the file was written. sha256: of it."""
+    def leave(self, written: Written) -> None:
+        """Record how the file was written. written: what is on record of it."""
         path = self._path
         if self._session.sandbox is not None or not path.parent.parent.is_dir():
             return
-        shown = self._known.shown
         layout = _Layout(
-            sha256, self._shape, self._head_bytes, self._sources, self._pieces,
-            shown.places.tobytes(), shown.sources.tobytes(), bytes(self._known.states),
+            written.sha256, self._shape, self._head_bytes, self._sources, self._pieces,
+            self._shown.places.tobytes(), self._shown.sources.tobytes(), bytes(self._known.states), written.made_of,
         )  # fmt: skip
         data = msgspec.msgpack.encode(layout)
         with suppress(OSError):  # it saves work, and no more
@@ -202,36 +214,84 @@ class Splicing:
             return None
         return layout if layout.shape == self._shape else None
 
-    def _same_as(self, earlier: _Layout) -> list[int]:
-        """For each segment the number of the one in the earlier file with the same lines; -1 where there is none."""
-        here = {source: number for number, source in enumerate(self._sources)}
-        moved = [here.get(source, len(here)) for source in earlier.sources]
-        owners = array("I", earlier.owners)
-        if moved != [*range(len(moved))]:
-            owners = array("I", [moved[owner] if owner < len(moved) else owner for owner in owners])
-        places, states = array("Q", earlier.places), earlier.states
+    def _located(self, earlier: _Layout | None, written: Written | None) -> Chosen:
+        """Where the outcome of each row comes from: as before, where neither the rows nor their outcomes changed."""
+        known = self._known
+        is_known = earlier is not None and written is not None and earlier.made_of == written.made_of
+        if not is_known or earlier is None or self._in_question is None or (was := self._moved(earlier)) is None:
+            return locate(known.keys, known.sources)
+        places, sources, fresh = array("Q"), array("I"), array("I")
         starts = [0, *accumulate(piece.wanted for piece in earlier.pieces)]
+        alike = self._alike(earlier)
+        asked = positions_of(known.keys, self._in_question)
+        for number, (piece, first) in enumerate(zip(self._pieces, self._ordinals, strict=False)):
+            end, before = first + piece.wanted, alike[number]
+            at = bisect_left(asked, first)
+            if before < 0 or earlier.pieces[before].wanted != piece.wanted or (at < len(asked) and asked[at] < end):
+                fresh.extend(range(first, end))
+                places.frombytes(bytes(8 * piece.wanted))
+                sources.frombytes(bytes(4 * piece.wanted))
+            else:
+                here = starts[before]
+                places.frombytes(memoryview(earlier.places)[8 * here : 8 * (here + piece.wanted)])
+                sources.frombytes(memoryview(was)[4 * here : 4 * (here + piece.wanted)])
+        keys = b"".join([known.keys[n * KEY_BYTES : (n + 1) * KEY_BYTES] for n in fresh])
+        found = locate_few(keys, known.sources)
+        for n, place, source in zip(fresh, found.places, found.sources, strict=True):
+            places[n], sources[n] = place, source
+        return Chosen(places, sources)
+
+    def _moved(self, earlier: _Layout) -> bytes | None:
+        """The sources of the earlier file as they are numbered now; None where too many have another number."""
+        here = {source: number for number, source in enumerate(self._sources)}
+        gone = len(here)
+        moved = [here.get(source, gone) for source in earlier.sources]
+        if moved == [*range(len(moved))]:
+            return earlier.owners
+        if max(gone, len(moved)) > _LOW_BYTE:
+            return None
+        low = _PLACE_OF_LOW_BYTE
+        owners = bytearray(earlier.owners)
+        owners[low::4] = owners[low::4].translate(bytes([*moved, *range(len(moved), 256)]))
+        return bytes(owners)
+
+    def _alike(self, earlier: _Layout) -> list[int]:
+        """For each segment the number of the one in the earlier file with the same rows; -1 where there is none."""
         numbers: defaultdict[bytes, list[int]] = defaultdict(list)
         for number, piece in enumerate(earlier.pieces):
             numbers[piece.digest].append(number)
-        shown, now = self._known.shown, self._known.states
         found, expected = [], 0
-        for piece, first in zip(self._pieces, self._ordinals, strict=False):
+        for piece in self._pieces:
             same = numbers.get(piece.digest, ())
             was = expected if expected in same else same[0] if same else -1
+            expected = was + 1 if was >= 0 else expected
+            found.append(was)
+        return found
+
+    def _same_as(self, earlier: _Layout) -> list[int]:
+        """For each segment the number of the one in the earlier file with the same lines; -1 where there is none."""
+        owners = self._moved(earlier)
+        if owners is None:
+            return [-1] * len(self._pieces)
+        starts = [0, *accumulate(piece.wanted for piece in earlier.pieces)]
+        shown, now = self._shown, self._known.states
+        places, sources = memoryview(shown.places).cast("B"), memoryview(shown.sources).cast("B")
+        # one byte a row: whether something else than an answer stands there
+        odd, unsettled = earlier.places[_PLACE_OF_OUTCOME::8].translate(_NO_ANSWER), earlier.states
+        found = []
+        for piece, first, was in zip(self._pieces, self._ordinals, self._alike(earlier), strict=False):
             if was >= 0:
-                before = earlier.pieces[was]
-                end, at = first + piece.wanted, starts[was]
+                before, many = earlier.pieces[was], piece.wanted
+                end, at = first + many, starts[was]
+                till = at + many
                 is_same = (
                     not before.is_odd
-                    and (before.row, before.wanted) == (piece.row, piece.wanted)
-                    and shown.places[first:end] == (there := places[at : at + piece.wanted])
-                    and shown.sources[first:end] == owners[at : at + piece.wanted]
-                    and not any(now[first:end])
-                    and not any(states[at : at + piece.wanted])
-                    and _are_answers(there)
+                    and (before.row, before.wanted) == (piece.row, many)
+                    and places[8 * first : 8 * end] == earlier.places[8 * at : 8 * till]
+                    and sources[4 * first : 4 * end] == owners[4 * at : 4 * till]
+                    and now.count(0, first, end) == many == unsettled.count(0, at, till)
+                    and odd.find(1, at, till) < 0
                 )
-                expected = was + 1
                 was = was if is_same else -1
             found.append(was)
         return found
@@ -254,11 +314,6 @@ def _runs(copies: Sequence[int]) -> Iterator[_Run]:
                 continue
         yield _Run(first, at, copies[first])
         first = at
-
-
-def _are_answers(places: array[int]) -> bool:
-    """Whether all of these are answers."""
-    return not len(places) or (min(places) >> 60 == _OK and max(places) >> 60 == _OK)
 
 
 def _copy(file: int, out: BinaryIO, offset: int, size: int) -> None:

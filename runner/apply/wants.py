@@ -16,11 +16,13 @@ def unsettled(session: Session) -> tuple[bytes, bytes]:
     """Keys that some job wants and no collected batch has answered: those not in flight, and those that are."""
     recorded = session.recorded()
     batches = recorded.batches
-    wanted = in_question(session.desired, batches, recorded.retries, recorded.accepted_origins, recorded.answered)
+    history = batches, recorded.retries, recorded.accepted_origins
+    asked = in_question(session.desired, *history, recorded.answered)
     indexes = [entry.index for entry in batches if entry.index and not entry.batch.is_active]
-    if wanted is None:
+    if asked is None:
         wanted = union([session.keys_of(job) for job in session.desired])
     else:
+        wanted = union(list(asked.values()))
         indexes = [restricted(index, wanted, ENTRY_BYTES) for index in indexes]
     wanted = without_all(wanted, list(map(answered, indexes)))
     free = without(wanted, union([entry.keys for entry in batches if entry.batch.is_active]))

@@ -44,11 +44,14 @@ def write(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> 
     before = recorded.jobs[job.address][0].written if job.address in recorded.jobs else None
     steps = session.steps(spec)
     proves = keep.proves_itself(session, job)
+    history = recorded.batches, recorded.retries, recorded.accepted_origins
     splicing: Splicing | None = None
     of_folder = ""
     with keep.keeping(session, job.output, before, proves) as kept:
         if isinstance(spec, Job) and (table := _spliceable(session, spec, job, steps)) is not None:
-            splicing = Splicing(session, spec, table, known_of(session, job, rows, recorded))
+            known = known_of(session, job, rows, recorded)
+            asked = answered.in_question(session.desired, *history, recorded.answered) or {}
+            splicing = Splicing(session, spec, table, known, asked.get(job.address))
             accounting = _spliced(session, spec, job, table, splicing, before)
         else:
             with _writer(session, spec, job, steps) as writer:
@@ -61,12 +64,11 @@ def write(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> 
         session.reporter.warn(f"{job.address}: `{job.output}`: {of_folder}")
     record = _record(session, job, rows, recorded, accounting, path, is_ours=True)
     session.records.save(record)
+    if splicing is not None and record.written is not None:
+        splicing.leave(record.written)
     if session.sandbox is None:
-        history = recorded.batches, recorded.retries, recorded.accepted_origins
-        known = None if accounting.missing else answered.noted(job, rows, session.desired, *history)
-        noted.write(session.memory.caches, record, known)  # of what is not all there everything is looked up again
-    if splicing is not None:
-        splicing.leave(record.output_sha256)
+        note = None if accounting.missing else answered.noted(job, rows, session.desired, *history)
+        noted.write(session.memory.caches, record, note)  # of what is not all there everything is looked up again
     return accounting
 
 

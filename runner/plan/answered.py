@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -67,13 +68,13 @@ def fold(
     if looked_up is None:
         return remaining.fold(jobs, *history)
     asked = union([one.keys for one in looked_up])
-    places = [one.ordinals for one in looked_up]
+    places = [positions_of(job.keys, one.keys) for job, one in zip(jobs, looked_up, strict=True)]
     few = [
         replace(job, keys=_keys_at(job, at), sizes=array("I", [job.sizes[n] for n in at]), distinct=one.keys)
         for job, one, at in zip(jobs, looked_up, places, strict=True)
     ]
     found = remaining.fold(few, *_about(asked, batches, retries), accepted)
-    return [one.put(job, rows) for job, one, rows in zip(jobs, looked_up, found, strict=True)]
+    return [_put(*of_job) for of_job in zip(jobs, looked_up, places, found, strict=True)]
 
 
 def in_question(
@@ -82,28 +83,33 @@ def in_question(
     retries: Sequence[RetryRows],
     accepted: Mapping[str, Sequence[str]],
     answered: Mapping[str, Answered],
-) -> bytes | None:
-    """Sorted keys of these jobs, all others of which have an answer on record; None where all are in question."""
+) -> dict[str, bytes] | None:
+    """By job, its sorted keys that may stand otherwise than when results were written; None where all of all may.
+
+    All others have the answer on record that they had then.
+    """
     looked_up = _to_look_up(jobs, batches, retries, accepted, answered)
-    return None if looked_up is None else union([one.keys for one in looked_up])
+    if looked_up is None:
+        return None
+    return {job.address: one.keys for job, one in zip(jobs, looked_up, strict=True)}
 
 
-class _LookedUp(msgspec.Struct):
+class _LookedUp(NamedTuple):
     """What of one job is looked up, and what holds of the rest of it."""
 
     keys: bytes
-    ordinals: array[int]
     answers: Mapping[int, int]  # by 1 + number of a batch, so many of the others at least show its answer
 
-    def put(self, job: Desired, rows: JobRows) -> JobRows:
-        """The state of every row, where that of those looked up is `rows`."""
-        states = bytearray((Row.OK,)) * job.rows
-        for ordinal, state in zip(self.ordinals, rows.states, strict=True):
-            states[ordinal] = state
-        counts = list(rows.counts)
-        counts[Row.OK] += job.rows - len(self.ordinals)
-        rows.answers.update(self.answers)
-        return replace(rows, states=states, counts=counts, shown=rows.shown | self.answers.keys())
+
+def _put(job: Desired, one: _LookedUp, ordinals: array[int], rows: JobRows) -> JobRows:
+    """The state of every row, where that of those looked up, at `ordinals`, is `rows`."""
+    states = bytearray((Row.OK,)) * job.rows
+    for ordinal, state in zip(ordinals, rows.states, strict=True):
+        states[ordinal] = state
+    counts = list(rows.counts)
+    counts[Row.OK] += job.rows - len(ordinals)
+    rows.answers.update(one.answers)
+    return replace(rows, states=states, counts=counts, shown=rows.shown | one.answers.keys())
 
 
 def _to_look_up(
@@ -120,8 +126,8 @@ def _to_look_up(
     found = []
     for job in jobs:
         one = _of_job(job, answered.get(job.address), marks, batches, retries)
-        found.append(one or _LookedUp(distinct_of(job), array("I", range(job.rows)), {}))
-    if sum(len(one.ordinals) for one in found) * _SHARE > sum(job.rows for job in jobs):
+        found.append(one or _LookedUp(distinct_of(job), {}))
+    if sum(len(one.keys) // KEY_BYTES for one in found) * _SHARE > sum(job.rows for job in jobs):
         return None
     return found
 
@@ -165,7 +171,7 @@ def _of_job(
                 unsure.append(restricted(now, _keys_in(batches[number])))
         more = union([asked, *unsure])
         if more == asked:
-            return _LookedUp(asked, positions_of(job.keys, asked), answers)
+            return _LookedUp(asked, answers)
         asked = more
 
 

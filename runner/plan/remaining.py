@@ -125,7 +125,13 @@ class JobRows(msgspec.Struct):
         if number in (0, len(self.states)):
             return array("I", range(number))
         mask = self.states.translate(bytes(state in wanted for state in range(256)))
-        return array("I", compress(range(len(mask)), mask))
+        if number * _SPARSE > len(mask):
+            return array("I", compress(range(len(mask)), mask))
+        found, at = array("I"), mask.find(1)
+        while at >= 0:
+            found.append(at)
+            at = mask.find(1, at + 1)
+        return found
 
 
 # What the batches say about one key, as one integer: attempts, flags, and the number of the batch it is in. A fold over
@@ -151,6 +157,7 @@ _FLAGS = (1 << _BATCH_SHIFT) - 1
 _ENTRIES = struct.Struct(f">{KEY_BYTES}sQ")
 _KEYS = struct.Struct(f"{KEY_BYTES}s")
 _FIRST_GENERATION = (0, 0)
+_SPARSE = 64  # of rows so far apart each is searched for
 _FEW = 4096  # keys of all sides together, that are folded in one go
 
 

@@ -32,6 +32,25 @@ def test_distinct_keys_are_counted(keys: list[bytes], times: int) -> None:
     assert keys_of(packed) == b"".join(sorted({*keys}))
 
 
+@given(
+    st.sets(st.integers(0, 40_000), min_size=600, max_size=1500), st.sets(st.integers(0, 40_000), max_size=90),
+    st.integers(0, 12),
+)  # fmt: skip
+def test_records_are_found_where_keys_begin_alike(records: set[int], asked: set[int], alike: int) -> None:
+    """alike: so many keys share their first half with their neighbours."""
+
+    def key(number: int) -> bytes:
+        head = hashed(number >> alike)[:8] if alike else hashed(number)[:8]
+        return head + number.to_bytes(8, "big")
+
+    told = {key(number): b"%8d" % number for number in records}
+    packed = b"".join(name + told[name] for name in sorted(told))
+    wanted = sorted({key(number) for number in asked})
+    found = b"".join(name + told[name] for name in wanted if name in told)
+    assert restricted(packed, b"".join(wanted), KEY_BYTES + 8) == found
+    assert restricted(b"".join(sorted(told)), b"".join(wanted)) == b"".join(filter(told.__contains__, wanted))
+
+
 SMALL, LARGE = 2000, 6000  # keys: so that sets are compared in runs, not by buckets
 
 

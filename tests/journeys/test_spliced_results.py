@@ -77,6 +77,34 @@ def test_it_is_what_writing_every_line_gives(lab: Lab, form: str, output: str, i
         assert standing(lab) == said and "cut" in said
 
 
+def test_rows_of_many_batches_some_of_which_failed(lab: Lab) -> None:
+    """Answers lie in several batches, some of which expired; some rows are errors; some are asked again."""
+    lines = project(lab, ".jsonl", ".jsonl", ", id: id")
+    spec = lab.root / "specs/lab.yaml"
+    spec.write_text(spec.read_text().replace("min_poll_s: 0.05", "min_poll_s: 0.05, limits: {lines: 150}"))
+    put(lab, ".jsonl", lines)
+    path, memo = lab.root / "results/answers.jsonl", lab.root / ".runner/memo"
+    lab.server.fault(expire_at={"value": 0.5, "count": 2}, row_error={"value": 0.02, "status": 400})
+    lab.apply(code=4)
+    assert len(lab.server.batches()) > 5
+    lab.server.calm()
+    for edit in (inserted, (), ("--row", "id-650", "--replace"), deleted):
+        if isinstance(edit, tuple):
+            lab.run("retry", "answers", *edit)
+        else:
+            edit(lines)
+            put(lab, ".jsonl", lines)
+        lab.apply(code=None)
+        spliced, said = path.read_bytes(), standing(lab)
+        assert spliced.count(b"\n") == len(lines)
+        path.unlink()
+        shutil.rmtree(memo / "lines")
+        shutil.rmtree(memo / "answered", ignore_errors=True)
+        lab.apply(code=None)
+        assert path.read_bytes() == spliced
+        assert standing(lab) == said
+
+
 def test_what_did_not_change_is_not_read_again(lab: Lab) -> None:
     """Of answers that cannot be read any more only those beside what changed are missed."""
     lines = project(lab, ".jsonl", ".jsonl", ", id: id")

@@ -95,7 +95,7 @@ def test_it_equals_the_fold_of_all(
     for one, found in zip(jobs, plain, strict=True):
         open_ = [n for n, state in enumerate(found.states) if state != Row.OK]
         keys = {bytes(one.keys[16 * n : 16 * n + 16]) for n in open_}
-        assert asked is None or all(common(asked, key) for key in keys)
+        assert asked is None or all(common(asked[one.address], key) for key in keys)
 
 
 def test_ten_edits_look_up_ten_rows() -> None:
@@ -108,7 +108,7 @@ def test_ten_edits_look_up_ten_rows() -> None:
         assert note is not None
         wanted[edit * 7] = f"edit {edit}"
         jobs = [job("alpha", wanted)]
-        assert answered.in_question(jobs, history, (), {}, {"alpha": note}) == packed([f"edit {edit}"])
+        assert answered.in_question(jobs, history, (), {}, {"alpha": note}) == {"alpha": packed([f"edit {edit}"])}
         history.append(batch(f"edit {edit}", {f"edit {edit}": "ok"}, 9 + edit))
         (rows,) = answered.fold(jobs, history, (), {}, {"alpha": note})
         assert rows.counts[Row.OK] == len(MANY) and rows.shown == set(range(1, len(history) + 1))
