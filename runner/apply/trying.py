@@ -28,6 +28,7 @@ from runner.job.cost import Price, Used
 from runner.job.desired import Desired
 from runner.job.finish import FLAWS
 from runner.job.packed import KEY_BYTES
+from runner.job.recorded import TRIED
 from runner.job.wireid import key_of
 from runner.mending import NOT_SO
 from runner.plan.change import Change, Cut
@@ -43,7 +44,6 @@ from runner.results.locate import locate
 from runner.results.merge import merge
 from runner.results.splice import Merged
 
-REASON = "tried"  # of its batches
 _IS_KNOWN = (Row.OK, Row.ERROR)
 _IS_UP_TO_SOMEBODY = (Row.LOST, Row.UNKNOWN, Row.STALLED, Row.ELSEWHERE)
 
@@ -247,7 +247,7 @@ def _send(
     size_bytes = sum(sizes[ordinal] + 1 for ordinal in ordinals)
     session.heard = heard
     try:
-        batch = submit.submit(session, job, Cut(job.address, ordinals, size_bytes, reason=REASON))
+        batch = submit.submit(session, job, Cut(job.address, ordinals, size_bytes, reason=TRIED))
         error = carry_on(session, batch, lambda rest: None).error
         if error is not None:
             yield error

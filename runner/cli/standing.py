@@ -128,13 +128,18 @@ def job_standing(
         possible_duplicates=possible_duplicates(job.address, asked),
         paid_twice=paid_twice(job.address, asked),
         duplicates=duplicates(job.address, asked),
-        flawed_ok=record.flaws if record and not record.flawed_object else {},
+        flawed_ok=_flawed_ok(record, counts.ok),
         spent=spent,
         bad=counts.bad,
         scores=record.scores if record else None,
         ahead=unknown.rows if unknown else 0,
         awaited=unknown.detail if unknown else "",
     )
+
+
+def _flawed_ok(record: JobRecord | None, ok: int) -> Mapping[str, int]:
+    """As they were counted when the results were written: of other answers than those nothing is known."""
+    return record.flaws if record and not record.flawed_object and record.ok == ok else {}
 
 
 def asked_in(records: Records) -> list[Batch | Retry]:

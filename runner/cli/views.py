@@ -273,7 +273,7 @@ def _state(*, is_blocked: bool, costs: Sequence[float | None], has_lines: bool) 
 
 def _ids(job: JobPlan, change: Change, ids: Ids) -> Sequence[str]:
     """The first rows of a change by their ids; of a job that is sent as a whole nobody asks which."""
-    return ids(job.address, change.first) if change.first and change.rows < job.counts.wanted else ()
+    return ids(job.address, change.first) if change.first and change.rows < job.counts.distinct else ()
 
 
 def _by_job(files: Sequence[Rewrite]) -> dict[str, list[Rewrite]]:

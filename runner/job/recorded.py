@@ -17,6 +17,7 @@ from runner.job.written import Written
 
 SCHEMA = 1
 GONE = "gone"  # in Batch.raw_status: the remote did not have it any more
+TRIED = "tried"  # in Batch.reason: it holds a few rows that a person asked before any others
 REMOTE = "remote"  # in Batch.found_in: found on the remote by its label
 
 

@@ -15,7 +15,7 @@ from runner.job.desired import Desired, distinct_of
 from runner.job.outcomes import answered
 from runner.job.packed import KEY_BYTES, common, keys_of, union, without
 from runner.job.project import EVERYTHING, Scope
-from runner.job.recorded import Batch, JobRecord
+from runner.job.recorded import TRIED, Batch, JobRecord
 from runner.plan import adoption, batches, guard, needs, repay, resume, review, sample, stragglers
 from runner.plan.answered import Answered, fold
 from runner.plan.chains import Chains
@@ -415,11 +415,15 @@ def _why_new(job: Desired, rows: JobRows, recorded: Recorded, replaced: int) -> 
     if before is None or not rows.counts[Row.NEW]:
         known = len(rows.states) - sum(rows.counts[row] for row in (Row.NEW, Row.EQUAL, Row.SHARED))
         if known:
-            return Reason.ROWS_ADDED
+            mine = [entry.batch for entry in recorded.batches if entry.batch.owner == job.address]
+            is_tried = all(batch.reason == TRIED for batch in mine)
+            return Reason.REST if mine and is_tried and not before else Reason.ROWS_ADDED
         return Reason.ALL_CHANGED if replaced else Reason.NEVER_ASKED
     record, keys_before = before
-    if record.ok and not common(keys_before, distinct_of(job)):
-        return Reason.ALL_CHANGED
+    if not common(keys_before, distinct_of(job)):
+        if record.ok or not rows.counts[Row.OK]:
+            return Reason.ALL_CHANGED if record.ok else Reason.NEVER_ASKED
+        return Reason.REST  # some of it was tried since
     if not record.ok and not rows.counts[Row.OK]:
         return Reason.NEVER_ASKED
     new = keys_of(b"".join([bytes(job.keys[at * KEY_BYTES : (at + 1) * KEY_BYTES]) for at in rows.ordinals(Row.NEW)]))

@@ -112,6 +112,11 @@ class JobRows(msgspec.Struct):
             for ordinal in ordinals:
                 self.states[ordinal] = Row.IN_FLIGHT
         self.counts = [self.states.count(row) for row in _ROWS]
+        if self.counts[Row.EQUAL] and not any(self.counts[row] for row in TO_SEND):
+            self.states[:] = self.states.replace(
+                bytes((Row.EQUAL,)), bytes((Row.IN_FLIGHT,))
+            )  # what they equal is sent
+            self.counts = [self.states.count(row) for row in _ROWS]
         self.batches.add(batch)
 
     @property

@@ -68,6 +68,7 @@ class Declared(msgspec.Struct, frozen=True):
     url_has_path: bool = True  # `base_url` ends with the path of the API; False: it has none
     example_urls: Mapping[str, str] = {}  # by profile (empty: of one's own): `base_url` is needed, such as this one
     example_models: Mapping[str, str] = {}  # by built-in provider: one that is cheap and takes rows
+    models: tuple[str, ...] = ()  # that it has; empty: its remote knows
     params: type[Fields] | None = None  # of models: those with rules of their own
     known_params: Callable[[ProviderBlock, str], Params] = lambda block, endpoint: {}  # empty: nothing is known of it
     needs_schema_name: Callable[[ProviderBlock], bool] = lambda block: False  # in a `response_format`

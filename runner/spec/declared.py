@@ -28,7 +28,7 @@ from runner.spec.nodes import Mapping, Node, Scalar, Sequence, data_of, scalars_
 from runner.spec.problems import Problems
 from runner.spec.secrets import KEY_HINT, is_api_key_name, is_secret, literal_keys, may_name_secrets
 from runner.spec.sections import entries_of
-from runner.spec.violations import Subject, report
+from runner.spec.violations import Subject, as_meant, report
 
 if TYPE_CHECKING:
     from runner.spec.layers import Layers
@@ -67,6 +67,10 @@ class Entry(msgspec.Struct, frozen=True):
     @property
     def subject(self) -> Subject:
         return Subject(SECTIONS[self.section].noun, self.name)
+
+    def checked(self) -> Entry:
+        """The same with its `spec`. Raises ValidationError."""
+        return msgspec.structs.replace(self, spec=SECTIONS[self.section].checks.validate_python(data_of(self.node)))
 
     def key_mark(self, field_name: str) -> Mark:
         """Where a field of this entry starts, or the entry itself."""
@@ -184,9 +188,17 @@ def _checked(section: str, name: str, key: Scalar, node: Node, problems: Problem
     entry = Entry(section, name, key, node)
     kind = SECTIONS[section]
     try:
-        return Entry(section, name, key, node, kind.checks.validate_python(data_of(node)))
+        return entry.checked()
     except ValidationError as error:
-        report(error, entry.subject, key, node, kind.model, problems)
+        meant = as_meant(error, entry.subject, key, node, kind.model, problems)
+        if meant is None:
+            report(error, entry.subject, key, node, kind.model, problems)
+            return entry
+    entry = Entry(section, name, key, meant)
+    try:
+        return entry.checked()
+    except ValidationError as error:
+        report(error, entry.subject, key, meant, kind.model, problems)
         return entry
 
 

@@ -86,7 +86,7 @@ def _note(found: dict[str, Environment], name: str, key: Scalar, value: Node, nu
     if is_empty(value):
         return
     if not isinstance(value, Mapping):
-        hint = "write below it what differs, such as `models: {llama: {provider: embedded}}`"
+        hint = "write below it what differs, such as `models: {llama: {provider: embedded, name: echo}}`"
         problems.error(value.mark, f"environment `{name}` must be a mapping, not {kind_of(value)}", hint)
         return
     _check_fields(one, value, problems)

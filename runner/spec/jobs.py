@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+import msgspec
+
 from runner.errors import Mark
 from runner.job.project import AnyJob, Evals
 from runner.spec import outputs, ready, recordings
@@ -44,7 +46,9 @@ def jobs_of(scope: Scope) -> list[AnyJob]:
     declared, problems = scope.declared, scope.problems
     found: list[AnyJob] = []
     check_order(declared, problems)
-    entries = [entry for entry in declared.entries["jobs"].values() if isinstance(entry.node, Mapping)]
+    jobs = declared.entries["jobs"]
+    jobs.update({entry.name: _as_meant(entry, declared, problems) for entry in jobs.values()})
+    entries = [entry for entry in jobs.values() if isinstance(entry.node, Mapping)]
     following = Following(declared, {entry.name: _own_lists(entry, scope) for entry in entries}, problems)
     following.check()
     for entry in entries:
@@ -79,29 +83,56 @@ def _evals_of(entry: Entry, lists: Lists | None, scope: Scope) -> Written:
 def _own_lists(entry: Entry, scope: Scope) -> Lists | None:
     """The axes of a job's own matrix; None where something is wrong with the job."""
     declared, problems = scope.declared, scope.problems
-    are_known = _check_references(entry, declared, problems)
+    are_known = _are_declared(entry, declared)
     are_once = _check_fields(entry, problems)
     are_of_one_kind = recordings.check_fields(entry, problems) and ready.check_fields(entry, problems)
     return _matrix(entry, problems) if entry.spec and are_known and are_once and are_of_one_kind else None
 
 
-def _check_references(entry: Entry, declared: Declared, problems: Problems) -> bool:
-    """Whether every name is declared. Looks at what is written, so that other problems hide none of these."""
-    is_known = True
+def _as_meant(entry: Entry, declared: Declared, problems: Problems) -> Entry:
+    """The entry, names that are not declared replaced by those they are like, and each of them reported.
+
+    Looks at what is written, so that other problems hide none of these, and these none of the others.
+    """
+    meant: dict[str, str] = {}
     for use in _uses(entry):
         section = _REFERENCES[use.field]
         known = declared.entries[section]
-        if use.name in known:
-            continue
-        is_known = False
-        # a file could not be read: the name may be declared in it, and its own problem has been told
-        if not declared.is_whole:
+        # where a file could not be read, the name may be declared in it, and its own problem has been told
+        if use.name in known or not declared.is_whole:
             continue
         noun = SECTIONS[section].noun
         near = problems.nearest(use.name, known)
         hint = f"did you mean `{near}`?" if near else f"declare it under `{section}`"
         problems.error(use.mark, f"{entry.subject} uses the unknown {noun} `{use.name[:60]}`", hint)
-    return is_known
+        if near and not any((one.field, one.name) == (use.field, near) for one in _uses(entry)):
+            meant[use.name] = near
+    if not meant or entry.spec is None:
+        return entry
+    assert isinstance(entry.node, Mapping), "it refers to something"
+    fields = dict(entry.node.entries)
+    for field in (*_REFERENCES, "matrix"):
+        if field in fields:
+            fields[field] = (fields[field][0], _called(fields[field][1], meant))
+    return msgspec.structs.replace(entry, node=msgspec.structs.replace(entry.node, entries=fields)).checked()
+
+
+def _called(node: Node, meant: dict[str, str]) -> Node:
+    """A copy in which names are called what they mean."""
+    if isinstance(node, Scalar):
+        near = meant.get(node.source)
+        return msgspec.structs.replace(node, value=near, source=near) if near else node
+    if isinstance(node, Sequence):
+        return msgspec.structs.replace(node, items=[_called(item, meant) for item in node.items])
+    entries = {
+        name: (key, _called(value, meant) if name in _REFERENCES else value)
+        for name, (key, value) in node.entries.items()
+    }
+    return msgspec.structs.replace(node, entries=entries)
+
+
+def _are_declared(entry: Entry, declared: Declared) -> bool:
+    return all(use.name in declared.entries[_REFERENCES[use.field]] for use in _uses(entry))
 
 
 def _uses(entry: Entry) -> Iterator[_Use]:

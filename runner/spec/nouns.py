@@ -101,7 +101,9 @@ def _model(
     provider = providers.get(spec.provider)
     if not kinds.check_params(entry, provider.kind if provider else "", problems):
         is_known = False
-    if not check_no_template(entry, ("name", "options"), problems):
+    if check_no_template(entry, ("name", "options"), problems):
+        _check_name(entry, provider, problems)
+    else:
         is_known = False
     if not _check_params_format(entry, provider, problems):
         is_known = False
@@ -123,6 +125,18 @@ def _model(
         mark=entry.key.mark,
         places=tuple(_typed(place, provider, endpoint) for place in places_in(entry.value("params"))),
     )
+
+
+def _check_name(entry: Entry, provider: ProviderBlock | None, problems: Problems) -> None:
+    """Refuse a model that its remote is known not to have. What else is wrong with who uses it is told all the same."""
+    known = kinds.of(provider).models if provider else ()
+    node, name = entry.value("name"), entry.spec.name
+    if not known or name in known or node is None:
+        return
+    near = problems.nearest(name, known)
+    hint = f"did you mean `{near}`?" if near else "use one of " + ", ".join(f"`{one}`" for one in known)
+    words = f"{entry.subject} is called `{name[:60]}`, and `{entry.spec.provider}` has no such model"
+    problems.error(node.mark, words, hint)
 
 
 def _typed(place: Place, provider: ProviderBlock | None, endpoint: str) -> Place:

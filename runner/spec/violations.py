@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping as MappingType
+from collections.abc import Sequence as SequenceType
 from typing import Any, get_args
 
 import msgspec
@@ -69,6 +70,56 @@ def report(
             break
 
 
+def as_meant(
+    error: ValidationError, subject: Subject, key: Scalar | None, node: Node, model: type[BaseModel], to: Problems
+) -> Node | None:
+    """What was validated, its misspelled fields called what they are like, and each of them reported; None where there
+    is none. So a slip is one problem, not a missing field as well, and hides nothing of what else is wrong.
+    """
+    names: dict[tuple[Part, ...], dict[str, str]] = {}  # by the path of a mapping
+    for detail in error.errors(include_url=False, include_context=False, include_input=False):
+        *path, field = detail["loc"] or ("",)
+        if detail["type"] != "extra_forbidden" or (model is ProviderSpec and not path and _is_overridable(str(field))):
+            continue
+        if to.leaves_out:
+            break
+        holder, found = _inside(node, path), names.setdefault(tuple(path), {})
+        near = to.nearest(str(field), fields_of(model, tuple(path))) if holder else None
+        is_taken = any(near in one.entries for one in (holder, node) if isinstance(one, Mapping))
+        if near and not is_taken and near not in found.values():
+            _unknown_field(subject, (*path, field), _find(node, key, (*path, field)), model, to, near)
+            found[str(field)] = near
+    for path_of, found in names.items():
+        node = _renamed(node, path_of, found) if found else node
+    return node if any(names.values()) else None
+
+
+def _inside(node: Node, path: SequenceType[Part]) -> Mapping | None:
+    """The mapping at `path`; None where another stands there."""
+    for part in path:
+        if isinstance(node, Mapping) and str(part) in node.entries:
+            node = node.entries[str(part)][1]
+        elif isinstance(node, Sequence) and isinstance(part, int) and part < len(node.items):
+            node = node.items[part]
+        else:
+            return None
+    return node if isinstance(node, Mapping) else None
+
+
+def _renamed(node: Node, path: SequenceType[Part], names: MappingType[str, str]) -> Node:
+    """A copy in which entries of the mapping at `path` have other names, at their places."""
+    if isinstance(node, Sequence):
+        items = [_renamed(item, path[1:], names) if at == path[0] else item for at, item in enumerate(node.items)]
+        return msgspec.structs.replace(node, items=items)
+    assert isinstance(node, Mapping), "it was walked through"
+    if not path:
+        return msgspec.structs.replace(node, entries={names.get(one, one): pair for one, pair in node.entries.items()})
+    key, value = node.entries[str(path[0])]
+    return msgspec.structs.replace(
+        node, entries={**node.entries, str(path[0]): (key, _renamed(value, path[1:], names))}
+    )
+
+
 def _report(
     detail: ErrorDetails, subject: Subject, key: Scalar | None, node: Node, model: type[BaseModel], to: Problems
 ) -> None:
@@ -108,13 +159,16 @@ def _named(subject: Subject, loc: tuple[Part, ...]) -> str:
 
 
 def _unknown_field(
-    subject: Subject, loc: tuple[Part, ...], place: _Place, model: type[BaseModel], to: Problems
+    subject: Subject, loc: tuple[Part, ...], place: _Place, model: type[BaseModel], to: Problems, near: str = ""
 ) -> None:
+    """near: what it most likely means, where that is known already."""
     field = str(loc[-1])
     owner = f"`{_named(Subject(), loc[:-1]).strip('`')}` of {subject}" if len(loc) > 1 else str(subject)
     mark = place.key.mark if place.key else place.node.mark
     if model is ProviderSpec and len(loc) == 1 and _is_overridable(field):
         hint = f"write `{field}` below `overrides:`"
+    elif near:
+        hint = f"did you mean `{near}`?"
     else:
         hint = near_or_all(field, fields_of(model, loc[:-1]), to)
     to.error(mark, f"unknown field `{field[:60]}` in {owner}", hint)

@@ -16,7 +16,7 @@ from runner.job.observed import Counts, Failure, FailureKind, Observed, Phase
 from runner.job.recorded import Stage
 from runner.plan.decide import CannotSee, Gone, Observation
 from tests.apply.test_lineage import batch
-from tests.journeys.lab import Lab, until
+from tests.journeys.lab import SPEC, Lab, until
 from tests.plan.making import NOW
 
 
@@ -116,3 +116,16 @@ def test_patience_says_only_what_takes_long_on_a_terminal() -> None:
         until(slow.getvalue, 5)
         time.sleep(0.02)
     assert (quick.getvalue(), slow.getvalue(), piped.getvalue()) == ("", "Asking …\n", "")
+
+
+def test_what_was_wrong_with_older_answers_is_not_said_of_newer_ones(lab: Lab) -> None:
+    """And a row that equals an earlier one is in flight with it, as soon as that is sent."""
+    lab.spec(SPEC.replace("max_tokens: 16", "max_tokens: 1"))
+    lab.rows({"a": "one", "b": "two", "c": "one"})
+    assert "3 ok, 3 of them cut at the token limit, 0 error of 3" in lab.apply().stdout
+    assert "3 ok, 3 of them cut" in lab.run("status").stdout
+    lab.spec(SPEC.replace("max_tokens: 16", "max_tokens: 1").replace("Say", "Tell"))
+    lab.server.fault(hold=0.0)
+    told = "answers  0 ok, 0 error, 3 in flight of 3  "
+    assert lab.apply("--no-wait", code=3).stdout.startswith(told)
+    assert lab.run("status").stdout.startswith(told)

@@ -213,32 +213,41 @@ def test_a_form_of_answers_in_params_that_remotes_take(
 def test_what_later_steps_would_find_is_told_at_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    """A misspelt field, an unknown dataset, a template's filter and its column, each with its place."""
+    """A misspelt field, an unknown dataset, a template's filter and its column, each with its place, and once.
+
+    What is misspelt is taken for what it is like: it hides nothing.
+    """
     place(
         tmp_path,
-        a="""models: {m: {provider: embedded, name: echo}}
-datasets: {d: {files: d.csv}}
+        a="""models: {m: {provider: embedded, name: echo}, n: {provider: embedded, name: eco}}
+datasets: {d: {files: d.csv}, e: {files: d.csv, id: code}}
 prompts:
   p: {user: "{{ a | upcase }}"}
   q:
     user: |
       One
       two {{ missing }}
+  r: "{{ b }}"
 jobs:
   j: {dataset: d, prompt: p, model: m, ouput: r.csv}
   k: {dataset: dd, prompt: p, model: m, output: k.csv}
   l: {dataset: d, prompt: q, model: m, output: l.csv, window: 500h}
+  n: {datset: e, promt: r, model: n, output: n.csv}
 """,
     )
     assert run(["-C", str(tmp_path), command, "specs/"]) == 1
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("specs/")]
     assert [line.partition(": error")[0] for line in told] == [
+        "specs/a.yaml:1:77",  # no model `eco`
+        "specs/a.yaml:2:53",  # no column `code`
         "specs/a.yaml:4:21",  # no filter `upcase`
         "specs/a.yaml:8:14",  # no column `missing`
-        "specs/a.yaml:10:3",  # needs `output`
-        "specs/a.yaml:10:40",  # `ouput`
-        "specs/a.yaml:11:16",  # no dataset `dd`
-        "specs/a.yaml:12:63",  # no window of 500h
+        "specs/a.yaml:9:10",  # no column `b`
+        "specs/a.yaml:11:40",  # `ouput`
+        "specs/a.yaml:12:16",  # no dataset `dd`
+        "specs/a.yaml:13:63",  # no window of 500h
+        "specs/a.yaml:14:7",  # `datset`
+        "specs/a.yaml:14:18",  # `promt`
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,7 @@ def _recorded(case: dict[str, Any]) -> Recorded:
             "origin": THERE if about.get("elsewhere") else HERE,
             "declared_in": about.get("declared_in", ""),
         }
-        more |= {fact: about[fact] for fact in ("can_be_continued", "remote_id", "found_in") if fact in about}
+        more |= {fact: about[fact] for fact in ("can_be_continued", "remote_id", "found_in", "reason") if fact in about}
         if "usd" in about:
             more["estimated_usd"] = float(about["usd"])
         more["phase"] = Phase(about.get("phase", "expired"))
@@ -116,7 +117,7 @@ def _recorded(case: dict[str, Any]) -> Recorded:
         more |= _told_to_stop(about)
         batches.append(batch(name, about.get("results") or about["digests"], sequence, **more))
     jobs = {
-        address: (JobRecord(address, "specs/a.yaml", "openai", "", len(was), ok=len(was)), keys_of(packed(was)))
+        address: (_record(address, was, case.get("before_ok", {})), keys_of(packed(was)))
         for address, was in case.get("before", {}).items()
     }
     retries = [
@@ -129,6 +130,10 @@ def _recorded(case: dict[str, Any]) -> Recorded:
     flawed = {address: keys_of(packed(letters)) for address, letters in case.get("flawed", {}).items()}
     shown = {str(HERE): Shown(**case["shown"])} if "shown" in case else {}
     return Recorded(batches, jobs, retries, accepted, left, shown, meets, flawed)
+
+
+def _record(address: str, was: Sequence[str], ok: Mapping[str, int]) -> JobRecord:
+    return JobRecord(address, "specs/a.yaml", "openai", "", len(was), ok=ok.get(address, len(was)))
 
 
 def _told_to_stop(about: dict[str, Any]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ jobs:
   capitals: {prompt: capital}
 environments:
   dev:
-    vars: {model: small}
+    vars: {model: echo}
     models: {llama: {provider: embedded}}
   prod:
     vars: {model: large, rows: 3}
@@ -115,7 +115,7 @@ jobs: {{j: {{dataset: d, prompt: p, model: m, output: r.jsonl}}}}
 def test_each_environment_is_the_specs_with_what_it_says_over_them(root: Path) -> None:
     dev, prod = job(root), job(root, chosen=Chosen("prod"))
     assert (dev.model.provider, dev.model.name, dev.model.params) == (
-        "embedded", "small", {"max_tokens": 16, "stop": ["\n"]},
+        "embedded", "echo", {"max_tokens": 16, "stop": ["\n"]},
     )  # fmt: skip
     assert (prod.model.provider, prod.model.name) == ("openai", "large")
     assert prod.model.params == {"max_tokens": 32, "stop": ["\n"]}, "merged name by name"
@@ -177,7 +177,7 @@ def test_an_empty_value_takes_something_away(root: Path) -> None:
 def test_an_environment_may_bring_names_of_its_own_and_a_short_prompt_is_a_long_one(root: Path) -> None:
     more = """\
   wide:
-    vars: {model: small}
+    vars: {model: echo}
     models: {other: {provider: embedded, name: echo}}
     prompts: {capital: {system: Be brief.}}
     jobs: {capitals: {model: other, matrix: {replicate: [1, 2]}, output: "r/{{ replicate }}.csv"}}
@@ -202,7 +202,7 @@ def test_one_may_be_told_of_in_several_files_but_nothing_of_it_twice(root: Path)
 
 def test_no_two_environments_write_one_file(root: Path) -> None:
     both = SPEC.replace(
-        "    vars: {model: small}\n", "    vars: {model: small}\n    jobs: {capitals: {output: r/a.csv}}\n"
+        "    vars: {model: echo}\n", "    vars: {model: echo}\n    jobs: {capitals: {output: r/a.csv}}\n"
     )
     both = both.replace("{window: 48h, budget: 5}", "{window: 48h, output: r/a.csv}")
     assert (
@@ -494,7 +494,7 @@ def test_the_schema_knows_all_of_it(root: Path) -> None:
     )
     assert fits(data_in(file), SCHEMA)
     for wrong in (
-        SPEC.replace("vars: {model: small}", "vars: {model: [small]}"),
+        SPEC.replace("vars: {model: echo}", "vars: {model: [echo]}"),
         SPEC.replace("type: integer", "type: whole"),
         SPEC.replace("window: 48h", "windw: 48h"),
         SPEC.replace("window: 24h", "window: 24"),
