@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.errors import EngineError
+from runner.remotes.embedded.declared import MODELS
 from runner.server import weights
 from runner.server.embedded import models_dir
 from runner.server.engines.base import EngineRequest
@@ -365,6 +366,15 @@ def test_a_model_that_cannot_load_fails_the_batch_once(tmp_path: Path) -> None:
         assert batch.errors.data[0].code == "engine_unavailable"
         assert "pip install 'runner-batch[local]'" in batch.errors.data[0].message
         assert lab.wait(lab.submit(lines(3, model="x")).id).status == "failed"
+    finally:
+        lab.stop()
+
+
+def test_specs_may_name_the_models_that_a_server_has_and_no_others(tmp_path: Path) -> None:
+    lab = begin(tmp_path)
+    try:
+        site = lab.service.site
+        assert sorted({*site.engines.names(), *site.asr_engines.names()}) == list(MODELS)
     finally:
         lab.stop()
 
