@@ -38,7 +38,7 @@ class Drift(StrEnum):
     MOVED = "output path or format changed"
     MISSING = "output file missing"
     EDITED = "output file changed since it was written"
-    UNSCORED = "answers are not scored yet"
+    UNSCORED = "answers that were not scored before"
     VERDICTS = "what its judges have said so far changed"
     CHECKS = "checks, expectations or references changed"
     UNCHECKED = "the specs check nothing of it any more"

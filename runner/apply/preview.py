@@ -29,6 +29,7 @@ from runner.plan.plan import Plan, Recorded
 
 OFFLINE = "`--offline` asks no remote"
 NOTHING_TO_SEND = "nothing is to be sent to it"
+NOTHING_IT_HOLDS = "nothing is to be sent that it may hold already"
 
 
 class Foreseen(msgspec.Struct):
@@ -112,7 +113,8 @@ def foresee(session: Session, guards: Guards, *, offline: bool = False) -> Fores
                     why = error.message
             not_asked[name] = why
         if not found and _of_remotes(session.records.project()) == _of_remotes(known):
-            unasked = dict.fromkeys(_taken_at_their_word(session) - asked, NOTHING_TO_SEND) | not_asked
+            unasked = {name: _why_unasked(session, plan, name) for name in _taken_at_their_word(session) - asked}
+            unasked |= not_asked
             told = {name: why for name, why in unasked.items() if _is_told(session, name)}
             return Foreseen(plan, recorded, observations, told, fetched)
 
@@ -165,6 +167,12 @@ def _taken_at_their_word(session: Session) -> set[str]:
         if job.address not in jobs and (job.origin, job.output) in read_back
         if job.card.search.can_list and str(job.origin) not in asked
     }
+
+
+def _why_unasked(session: Session, plan: Plan, name: str) -> str:
+    """Calls go to a provider that is not looked through for them: it keeps no list of what it was called with."""
+    jobs = {job.address for job in session.desired if job.provider == name}
+    return NOTHING_IT_HOLDS if any(one.submissions for one in plan.jobs if one.address in jobs) else NOTHING_TO_SEND
 
 
 def why_not(session: Session, name: str) -> str:

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from enum import StrEnum
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Any, NamedTuple
 
 import msgspec
@@ -63,7 +63,7 @@ class Tried(NamedTuple):
 
     address: str
     id: str
-    prompt: str  # the last line of what is asked
+    prompt: str  # a line of what is asked: the last one that is not the same for all of the rows
     came: Came
     answer: bytes = b"null"  # JSON
     error: str = ""
@@ -305,17 +305,19 @@ def _words(error: bytes) -> str:
 
 
 def _prompts(session: Session, one: Picked) -> dict[int, str]:
-    """By ordinal, the last line of what each row asks."""
+    """By ordinal, one line of what each row asks: the last one that is not the same for all of them."""
     ordinals = [ordinal for ordinal, _ in one.rows]
     lines = session.compiled[one.job.address].lines(ordinals)
-    return {ordinal: _last_line(line.data) for ordinal, line in zip(ordinals, lines, strict=True)}
+    asked = {ordinal: _asked_in(line.data) for ordinal, line in zip(ordinals, lines, strict=True)}
+    telling = next((at for at, several in enumerate(zip_longest(*asked.values())) if len({*several}) > 1), 0)
+    return {ordinal: next(iter(texts[telling:] or texts[:1]), "") for ordinal, texts in asked.items()}
 
 
-def _last_line(line: bytes) -> str:
+def _asked_in(line: bytes) -> list[str]:
+    """The lines of the last text that a request has, the last one first."""
     body: Any = msgspec.json.decode(line).get("body")
     said = body.get("messages") or body.get("input") or body.get("prompt") or "" if isinstance(body, dict) else ""
-    lines = [text for text in _text_in(said).splitlines() if text.strip()]
-    return lines[-1].strip() if lines else ""
+    return [text.strip() for text in reversed(_text_in(said).splitlines()) if text.strip()]
 
 
 def _text_in(said: Any) -> str:

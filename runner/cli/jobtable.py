@@ -34,18 +34,22 @@ class Cells(NamedTuple):
 
 
 def cells_of(job: Progress, pace: Pace, now: datetime) -> Cells:
-    """elapsed: how long its batches have been under way, whenever this command began."""
+    """elapsed: how long its batches have been under way, whenever this command began.
+
+    Of a job that its remote has not shown for a while nobody knows how fast it goes on, nor when it ends.
+    """
     seconds = max((now - job.since).total_seconds(), 0.0) if job.since else 0.0
+    seen = _seen(job, seconds, now)
     return Cells(
         voice.plain(job.address),
         voice.plain(job.phase),
         f"{job.done:,}/{job.total:,}",
         voice.elapsed(seconds),
-        _rate(pace.per_second, job),
+        "" if seen else _rate(pace.per_second, job),
         f"{voice.short(job.tokens)} tokens" if job.tokens else "",
         dollars(job.usd, job.most_usd),
-        _end(pace, now),
-        _seen(job, seconds, now),
+        "" if seen else _end(pace, now),
+        seen,
     )
 
 

@@ -43,7 +43,7 @@ class CellView(msgspec.Struct, frozen=True):
 
 class RowView(msgspec.Struct, frozen=True):
     id: str
-    prompt: str  # the last line of what is asked
+    prompt: str  # a line of what is asked: the last one that is not the same in all rows
     cells: tuple[CellView, ...]
 
 
@@ -186,7 +186,7 @@ def _summary(asked: int, known: int, usd: float | None, *, kept: bool) -> str:
     told = [f"{voice.count(asked, 'request')} asked ({_money(usd)})"] if asked else ["nothing asked"]
     told += [f"{known:,} answered before"] if known else []
     if not asked:
-        return f"{', '.join(told)}. `--again` asks anew"
+        return ", ".join(told) + (". `--again` asks anew" if known else "")
     after = "kept: `runner apply` asks the others only" if kept else "not kept"
     return f"{', '.join(told)}; {after}"
 

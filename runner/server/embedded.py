@@ -90,7 +90,7 @@ def check_installed() -> None:
     if not all(map(_can_be_imported, needed)):
         raise EngineError(
             "the embedded server needs the extra `server`",
-            hint="run `pip install 'runner-batch[server]'`, and then this command again",
+            hint="run `pip install 'runner-batch[server]'`, then the same command again",
         )
 
 

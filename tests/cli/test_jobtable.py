@@ -31,6 +31,11 @@ def test_one_job_in_one_line() -> None:
         "reviews/job-001  running  250/1,000  2 min 00 s  2.5 rows/s  12.3 k tokens  $0.12 of at most $1.32"
         "  done in 5 min"
     )
+    unseen = job(1, 250, seen_at=NOW - timedelta(minutes=1))
+    assert (
+        line_of(cells_of(unseen, PACE, NOW))
+        == "reviews/job-001  running  250/1,000  2 min 00 s  last seen 1 min 00 s ago"
+    )
 
 
 @pytest.mark.parametrize(

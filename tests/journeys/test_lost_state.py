@@ -266,7 +266,7 @@ def test_scores_that_a_clone_lacks_are_told(lab: Lab) -> None:
     before = (lab.root / SCORES).read_bytes()
     (lab.root / SCORES).unlink()
     lab.forget()
-    told_by_all_three(lab, f"~ rewrite  `{SCORES}`  answers are not scored yet")
+    told_by_all_three(lab, f"~ rewrite  `{SCORES}`  answers that were not scored before")
     assert (lab.root / SCORES).read_bytes() == before
 
 

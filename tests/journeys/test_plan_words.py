@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.journeys.lab import Lab
+from tests.journeys.lab import SPEC, Lab
 from tests.journeys.terminal import terminal
 from tests.journeys.test_repay import PRICED
 
@@ -211,3 +211,17 @@ def test_answers_that_are_none_have_a_next_step(lab: Lab) -> None:
     told = lab.apply()
     assert "10 ok, 10 of them cut at the token limit" in told.stdout
     assert told.stderr.splitlines()[-1].startswith("Done, but some answers are flawed: `runner show answers specs/`")
+
+
+def test_calls_that_are_to_be_sent_are_no_reason_to_say_that_nothing_is(lab: Lab) -> None:
+    """A provider with batches, whose answers are taken from the results, and calls, of which it keeps no list."""
+    lab.apply()
+    lab.forget()
+    more = "  now: {{dataset: rows, prompt: beg, model: echo, transport: online, output: results/now.jsonl}}\n"
+    spec = SPEC.replace("jobs:\n", f"jobs:\n{more}").replace(
+        "prompts:\n", 'prompts:\n  beg: {{user: "Beg {{{{ word }}}}"}}\n'
+    )
+    lab.spec(spec)
+    told = lab.run("plan").stdout
+    assert "Plan: 10 requests to send" in told
+    assert "`lab` was not asked what it holds of this project: nothing is to be sent that it may hold already" in told

@@ -205,7 +205,7 @@ def test_a_plan_says_what_would_be_scored(lab: ScoreLab) -> None:
     lab.job()
     lab.apply()
     for checks, why in (
-        (CHECKS, "answers are not scored yet"),
+        (CHECKS, "answers that were not scored before"),
         (CHECKS.replace("{{ word }}", "remote"), "checks, expectations or references changed"),
     ):
         lab.job(checks)

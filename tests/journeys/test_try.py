@@ -53,6 +53,7 @@ def test_the_later_batch_holds_the_others(lab: Lab) -> None:
     view = tried(lab, "answers", "specs/")
     assert (view["asked"], view["known"]) == (0, 3)
     assert lab.server.batches() == []
+    assert "the rest, not sent before" in lab.run("plan").stdout
     lab.apply()
     (sent,) = lab.server.sent()
     assert len(sent) == 297 and not {"r0", "r1", "r2"} & set(sent)
@@ -60,6 +61,21 @@ def test_the_later_batch_holds_the_others(lab: Lab) -> None:
     assert len(rows) == 300 and all(row["error"] is None for row in rows)
     assert lab.server.asked()["POST /v1/chat/completions"] == 3
     assert "Nothing to do" in lab.apply().stdout
+
+
+def test_rows_are_told_by_what_differs_between_them(tmp_path: Path) -> None:
+    """And where nothing was answered, nothing is said of asking it anew."""
+    with asking(tmp_path, 3) as (lab, server):
+        spec = lab.root / "specs/lab.yaml"
+        spec.write_text(spec.read_text().replace('"Say {{ word }}"', '"Hear this: {{ word }}\\nAnswer in a word."'))
+        assert {row["prompt"] for row in tried(lab, "answers", "--rows", "1")["rows"]} == {"Answer in a word."}
+        told = lab.run("try", "answers")
+        assert "r1  Hear this: word 1" in told.stdout and "2 requests asked" in told.stderr
+        assert "`--again` asks anew" in lab.run("try", "answers").stderr
+        spec.write_text(spec.read_text().replace("Hear", "Read"))
+        server.fault = lambda _, prompt, times: (404, {}, b'{"error":{"message":"no such model"}}')
+        told = lab.run("try", "answers", code=1)
+        assert "nothing asked" in told.stderr and "--again" not in told.stderr
 
 
 def test_rows_are_named_and_asked_once(tmp_path: Path) -> None:
