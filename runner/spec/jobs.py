@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-import msgspec
-
 from runner.errors import Mark
 from runner.job.project import AnyJob, Evals
 from runner.spec import outputs, ready, recordings
