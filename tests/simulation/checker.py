@@ -271,6 +271,8 @@ def _can_be_counted(history: History, key: bytes, earlier: RemoteBatch, later: R
         return False
     if earlier.continued_from or later.continued_from:
         return False
+    if any(_says_nowhere_whose(history, one) for one in (earlier, later)):
+        return False
     if any(one.verdict(key) is not Verdict.OK or key in one.cut_keys for one in (earlier, later)):
         return False
     readable = max(earlier.over_at, earlier.named_at) + earlier.files_after
@@ -278,6 +280,14 @@ def _can_be_counted(history: History, key: bytes, earlier: RemoteBatch, later: R
         one.who == later.who and one.is_calm and {earlier.id, later.id} <= one.ids and one.began >= readable
         for one in history.remote.lists
     )
+
+
+def _says_nowhere_whose(history: History, batch: RemoteBatch) -> bool:
+    """Whether a batch that shows no label of ours was known by its upload, and that was taken away: it is a stranger's.
+
+    Whoever gives up a create takes its input away, and knows of it; another clone, or a memory that is new, does not.
+    """
+    return history.remote.habits.label != "ours" and batch.input_ref in history.remote.deleted_uploads
 
 
 def _is_late(history: History, batch: RemoteBatch) -> bool:

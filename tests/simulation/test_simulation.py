@@ -66,6 +66,7 @@ MENDED = (
     8_095_007_628,  # cancelled before it got out, and a job that asks about the other answers
     402_466,  # adopted in the middle of a pass, over a record of its name that stood elsewhere
     402_342,  # what is known of a job whose remote said "later" to the rest of a search that was cut off
+    10_096_002_859,  # another clone gave it up and took its input away, which alone had said whose it was
     94_000_016,  # an older memory is put back while the remote hides what was sent since
 )
 SWEEP = 20_000
