@@ -158,6 +158,16 @@ class Blocks:
             raise self._damaged()
         return block
 
+    def whole(self) -> bytes:
+        """All of it as it came."""
+        out = io.BytesIO()  # which gives away what it holds; blocks that are joined would be there twice
+        out.seek(max(self.size - 1, 0))
+        out.write(bytes(min(self.size, 1)))  # all of its room at once
+        out.seek(0)
+        for number in range(len(self)):
+            out.write(self.block(number))
+        return out.getvalue()
+
     def loose(self) -> int | None:
         """A descriptor of all of it as it came, in a file without a name; None where there is no room for that."""
         folder = self._path.parent

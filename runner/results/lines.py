@@ -75,7 +75,7 @@ class RawLines:
 
     Result files come in any order. A block holds about one line of the file, and more as long as the offsets asked
     for run forward. Of a file of which many are asked for in another order all is read in one go, and held as long as
-    no other file is held so.
+    there is room for it beside others.
     """
 
     OPEN_FILES = 32
@@ -128,15 +128,16 @@ class RawLines:
 
 
 class _Room:
-    """For one file that is held as a whole."""
+    """For files that are held as a whole: a small one takes the room of no large one."""
 
     def __init__(self) -> None:
-        self._taken_by: _Window | _PackedWindow | None = None
+        self._taken: list[_Window | _PackedWindow] = []
 
-    def take(self, window: _Window | _PackedWindow) -> None:
-        if self._taken_by is not None and self._taken_by is not window:
-            self._taken_by.let_go()
-        self._taken_by = window
+    def take(self, window: _Window | _PackedWindow, size_bytes: int) -> None:
+        self._taken = [one for one in self._taken if one.whole and one is not window]
+        while self._taken and sum(len(one.whole) for one in self._taken) + size_bytes > _WHOLE_BYTES:
+            self._taken.pop(0).let_go()
+        self._taken.append(window)
 
 
 class _Window:
@@ -188,7 +189,7 @@ class _Window:
         self._apart = 0  # if it is let go it has to be worth while again
         if self._size > _WHOLE_BYTES:
             return False
-        self._room.take(self)
+        self._room.take(self, self._size)
         self._start, self._block = 0, os.pread(self._fd, self._size, 0)
         self.whole = self._block
         return self._block.find(b"\n", offset) >= 0
@@ -283,8 +284,8 @@ class _PackedWindow:
     def _unpack(self) -> None:
         self._left = len(self._blocks)  # if it is let go, or there is room later
         if self._blocks.size <= _WHOLE_BYTES:
-            self._room.take(self)
-            self._start, self._block = 0, b"".join(map(self._blocks.block, range(len(self._blocks))))
+            self._room.take(self, self._blocks.size)
+            self._start, self._block = 0, self._blocks.whole()
             self.whole = self._block
         elif (descriptor := self._blocks.loose()) is not None:
             self._loose = _Window(descriptor, self._room)

@@ -113,7 +113,7 @@ def test_many_lines_are_read_as_one_is(lines: list[Any]) -> None:
 def test_lines_in_any_order_of_files_that_are_held(tmp_path: Path, is_packed: bool) -> None:
     files, places = [], []
     for number in range(3):
-        size = random.Random(number).randint(600, 900)
+        size = random.Random(number).randint(2_400, 3_600)
         lines = [f"{number} {line} ".encode() + b"x" * (line * 7 % 2 * size) for line in range(9_000)]
         file = made.raw(tmp_path / f"{number}.jsonl", *lines)
         if number == 1:  # its last line has no newline
@@ -131,7 +131,7 @@ def test_lines_in_any_order_of_files_that_are_held(tmp_path: Path, is_packed: bo
             if raw.whole(files[number]):
                 held.add(number)
         assert held == {0, 1, 2}
-        assert sum(bool(raw.whole(file)) for file in files) <= 1
+        assert 0 < sum(len(raw.whole(file)) for file in files) <= 32 << 20
 
 
 def test_what_is_held_at_once_is_bounded(tmp_path: Path) -> None:
