@@ -73,6 +73,24 @@ def test_a_shuffled_file_is_read_within_bounds(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == before, "nothing is left of what was unpacked"
 
 
+def test_a_small_file_leaves_a_large_one_its_room(tmp_path: Path) -> None:
+    """Of a batch of a few edited rows, beside that of all others: the large one is unpacked once."""
+    _, large = packed(tmp_path, answers(20_000))
+    small = tmp_path / "small.jsonl"
+    small.write_bytes(b"\n".join(answers(30)) + b"\n")
+    rng = random.Random(4)
+    places = [offset for offset, _ in scan(tmp_path / "plain.jsonl")]
+    with RawLines() as raw:
+        for offset in rng.sample(places, 2_000):
+            raw.at(large, offset)
+        held = raw.whole(large)
+        assert held
+        for offset, line in rng.sample(list(scan(small)), 30):
+            assert raw.at(small, offset) == line
+            raw.at(large, rng.choice(places))
+            assert raw.whole(large) is held
+
+
 def test_what_was_changed_is_noticed(tmp_path: Path) -> None:
     """A byte that flipped, anywhere: an error, or the bytes as they came, and never others."""
     plain, small = packed(tmp_path, answers(400))
