@@ -21,7 +21,6 @@ from runner.spec.model import (
     PromptSpec,
     Provider,
     ProviderSpec,
-    SpecFile,
     TopFields,
 )
 from runner.spec.nodes import Mapping, Node, Scalar, Sequence, data_of, scalars_of
@@ -130,6 +129,8 @@ class Declared(msgspec.Struct):
         try:
             spec = TopFields.model_validate(rest)
         except ValidationError as error:
+            from runner.spec.specfile import SpecFile
+
             report(error, Subject(), None, top, SpecFile, problems)
             return
         self.project = spec.project or self.project

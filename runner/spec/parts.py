@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from runner.fields import Before, Fields, Maybe, Text, complaint, plain
+from runner.fields import Before, Text, complaint, plain
 from runner.job.content import ContentPart, PartKind, templates_in
 from runner.spec.nodes import Mapping, Node, Scalar, Sequence
 
@@ -22,48 +22,6 @@ _OPTIONS = {
     "audio": ("media_type",),
 }
 _SUCH_AS = "such as `{text: ...}` or `{image: ...}`"
-_PATH = "a template of a path below the project root, which is sent as base64, or of an https URL"
-_MEDIA = "of the file, where its content does not tell it"
-
-
-class TextPartSpec(Fields):
-    """Text."""
-
-    text: Text = Field(description="a template of what is said")
-
-
-class ImagePartSpec(Fields):
-    """A picture."""
-
-    image: Text = Field(description=_PATH)
-    detail: Maybe[Literal["auto", "low", "high", "original"]] = Field(
-        default=None, description="how closely it is looked at, where the provider has that"
-    )
-    media_type: Maybe[Text] = Field(default=None, description=_MEDIA)
-
-
-class FilePartSpec(Fields):
-    """A document."""
-
-    file: Text = Field(description=_PATH)
-    media_type: Maybe[Text] = Field(default=None, description=_MEDIA)
-
-
-class AudioPartSpec(Fields):
-    """A recording that is a part of a message. (Recordings to be written down are `audio` of a job.)"""
-
-    audio: Text = Field(description="a template of a path below the project root, which is sent as base64")
-    media_type: Maybe[Text] = Field(default=None, description=_MEDIA)
-
-
-class NativePartSpec(Fields):
-    """A part as the endpoint has it. It is sent as it stands; texts in it are templates."""
-
-    model_config = ConfigDict(extra="allow")
-    type: Text = Field(description="such as image_url")
-
-
-AnyPart = TextPartSpec | ImagePartSpec | FilePartSpec | AudioPartSpec | NativePartSpec
 
 
 def _content(value: Any) -> Any:
@@ -80,7 +38,13 @@ def _content(value: Any) -> Any:
     return [_part(item, index) for index, item in enumerate(value)]
 
 
-Content = Annotated[Any, Before(_content, lambda: Text | Annotated[list[AnyPart], Field(min_length=1)])]
+def _form() -> Any:
+    from runner.spec.partfields import AnyPart  # only the JSON Schema shows them
+
+    return Text | Annotated[list[AnyPart], Field(min_length=1)]
+
+
+Content = Annotated[Any, Before(_content, _form)]
 
 
 def _part(item: Any, index: int) -> Any:

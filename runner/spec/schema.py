@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runner.spec.model import SpecFile
+from runner.spec.specfile import SpecFile
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 

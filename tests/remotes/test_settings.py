@@ -20,7 +20,7 @@ from runner.remotes.fireworks_audio import profile as audio
 from runner.remotes.fireworks_audio.declared import DECLARED as AUDIO
 from runner.remotes.openai import profiles as openai
 from runner.remotes.openai.declared import DECLARED as OPENAI
-from runner.spec.model import SpecFile
+from runner.spec.specfile import SpecFile
 
 PROFILES: tuple[type[msgspec.Struct], ...] = (openai.Profile, fireworks.Profile, audio.Profile)
 ROOT = Path(str(runner.__file__)).parent
