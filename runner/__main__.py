@@ -34,6 +34,8 @@ def _without_plugins(loader: str) -> None:
     """
 
     def other(name: str) -> object:
+        if name.startswith("__"):  # what the import system asks of any module
+            raise AttributeError(name)
         import importlib
 
         if sys.modules.get(loader) is found:
