@@ -42,7 +42,9 @@ def cost_of(command: list[str], cwd: Path, environ: dict[str, str]) -> Cost:
 
 
 def environ(lab: Lab) -> dict[str, str]:
-    return {**lab.environ(), "PYTHONWARNINGS": "default"}
+    """As a user has it: with compiled modules."""
+    around = {**lab.environ(), "PYTHONWARNINGS": "default"}
+    return {name: value for name, value in around.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 @pytest.fixture(scope="module")

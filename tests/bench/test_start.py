@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.test_client import BENCH, cost_of
+from tests.bench.test_client import BENCH, cost_of, environ
 from tests.journeys.lab import RUNNER, Lab, Server, serving
 
 RUNS = 7
@@ -35,11 +35,6 @@ providers:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serving(tmp_path_factory.mktemp("start") / "server") as running:
         yield running
-
-
-def environ(lab: Lab) -> dict[str, str]:
-    """As a user has it: with compiled modules."""
-    return {name: value for name, value in lab.environ().items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def cpu(lab: Lab, *words: str) -> float:
