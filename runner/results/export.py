@@ -121,7 +121,7 @@ class _UsualWriter(JsonlWriter):
         about = Merged("", b"", b"", b"", b"", batch, "", origin, STOP)
         a, b, c, d, e, f, g = _literals(_getter(shared)(about), between)
         custom_ids, row_jsons, digests = zip(*rows, strict=True)
-        bodies, texts = zip(*found, strict=True)
+        bodies, texts, _ = zip(*found, strict=True)
         parts = [b""] * (11 * len(rows))
         parts[0::11] = [a] * len(rows)
         parts[1::11] = map(_encode, custom_ids)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from runner.compile.compiled import RowView
 from runner.errors import StateError
-from runner.job.finish import FLAWS
+from runner.job.finish import FLAWS, STOP
 from runner.job.outcomes import NO_LINE, Outcome, as_judged, place
 from runner.job.packed import KEY_BYTES, common, without
 from runner.remotes.reading.verdict import NULL, Expected
@@ -73,7 +73,7 @@ def _not_usual(splicer: Splicer, source: OutcomeSource) -> Iterator[tuple[RowVie
         while some:
             rows, values = zip(*some, strict=True)
             found = splicer.usual(0, values, rows)
-            yield from (entry for entry, one in zip(some, found, strict=False) if one is None)
+            yield from (entry for entry, one in zip(some, found, strict=False) if one is None or one[2] != STOP)
             del some[: len(found)]
 
 

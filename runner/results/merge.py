@@ -16,7 +16,7 @@ import msgspec
 
 from runner.compile.compiled import RowView
 from runner.errors import StateError
-from runner.job.finish import FLAWS
+from runner.job.finish import FLAWS, STOP
 from runner.job.outcomes import Outcome, Unsettled
 from runner.job.packed import KEY_BYTES, Sorter
 from runner.remotes.reading.verdict import NULL, TEXT, Expected
@@ -40,7 +40,7 @@ class BlockWriter(Writer, Protocol):
     """One that takes many usual answers at once."""
 
     def write_usual(self, rows: Sequence[RowView], found: Sequence[Usual], batch: str, origin: str) -> None:
-        """Write what `write` would of the lines of these rows. found: of each; batch, origin: of all."""
+        """Write what `write` would of the lines of these rows. found: of each, all of which ended by themselves."""
         ...
 
 
@@ -152,9 +152,9 @@ def merge_blocks(
     ok = error = 0
     try:
         for first, owner, rows, found in _looked_up(splicer, shown, blocks):
-            if found:
+            source = sources[owner] if found else None
+            if source is not None and found[0][2] == STOP:
                 ok += len(rows)
-                source = sources[owner]
                 if isinstance(writer, BlockWriter):
                     writer.write_usual(rows, found, source.batch, source.origin)
                 else:
@@ -166,7 +166,10 @@ def merge_blocks(
                 if value >> 60 == _OK:
                     ok += 1
                     before = splicer.repaired
-                    line = splicer.line(owner, value, row)
+                    if source is not None:
+                        line = usual_line(source, row, found[number - first])
+                    else:
+                        line = splicer.line(owner, value, row)
                     if line.finish is not None and line.finish in FLAWS:
                         is_error = not state if retries_invalid else is_strict
                         line = flawed.seen(line, row, line.finish, is_error=is_error)
@@ -198,7 +201,7 @@ def merge_blocks(
 
 
 class _Some(NamedTuple):
-    """Rows that follow each other and are of one source."""
+    """Rows that follow each other and are of one source, and usual answers that ended alike or none of those."""
 
     first: int  # number of the first, from 0
     owner: int
@@ -220,8 +223,7 @@ def _looked_up(splicer: Splicer, shown: Chosen, blocks: Iterable[Sequence[RowVie
             found = (
                 splicer.usual(owners[at], places[at:stop], block[at - first : stop - first]) if stop > at else [None]
             )
-            runs = groupby(found, _is_usual) if None in found else [(True, found)]
-            for _, run in runs:
+            for _, run in groupby(found, _ending):
                 some = list(run)
                 rows = block[at - first : at - first + len(some)]
                 yield _Some(at, owners[at], rows, list(filter(None, some)))
@@ -230,8 +232,8 @@ def _looked_up(splicer: Splicer, shown: Chosen, blocks: Iterable[Sequence[RowVie
         raise _changed()
 
 
-def _is_usual(found: Usual | None) -> bool:
-    return found is not None
+def _ending(found: Usual | None) -> str:
+    return "" if found is None else found[2]
 
 
 def _end_of_answers(places: array[int], owners: array[int], at: int, end: int) -> int:

@@ -61,7 +61,8 @@ _Who = tuple[str | None, str, str | None, str | None, str]
 _Fields = tuple[str, bytes, bytes, bytes, bytes, *_Who, tuple[bytes, ...], None]
 # Half the price of calling the class.
 merged: Callable[[_Fields], Merged] = partial(tuple.__new__, Merged)
-Usual = tuple[bytes, bytes]  # the body and the answer in it; bare, as one is made for nearly every line
+# The body, the answer in it, and how that ended; bare, as one is made for nearly every line.
+Usual = tuple[bytes, bytes, str]
 TOGETHER = 256  # rows that are looked up at once
 TOGETHER_BYTES = 1 << 20  # of their lines
 _OK = int(Outcome.OK)
@@ -92,7 +93,7 @@ class Splicer:
         self._raw.close()
 
     def usual(self, owner: int, values: Sequence[int], rows: Sequence[RowView]) -> list[Usual | None]:
-        """For each of the first of these rows the usual success: text that ended by itself, JSON as it should be.
+        """For each of the first of these rows the usual success: text that is whole or cut, JSON as it should be.
 
         None for everything else, which is what `line` is for. At least one is looked at, and more as long as their
         lines are short. values: of answers, as packed in an index. Nearly every row of every run comes through here.
@@ -104,7 +105,7 @@ class Splicer:
         plains = source.reader.plains(lines)
         keys = iter(keys_named([one[0] for one in plains if one is not None]))
         found: list[Usual | None] = [
-            (one[1], one[2]) if one is not None and next(keys) == row[2][:KEY_BYTES] else None
+            one[1:] if one is not None and next(keys) == row[2][:KEY_BYTES] else None
             for one, row in zip(plains, rows, strict=False)
         ]
         if self._wanted.is_json:
@@ -130,9 +131,9 @@ class Splicer:
                 break
         return lines
 
-    def _json_of(self, body: bytes, text: bytes) -> Usual | None:
+    def _json_of(self, body: bytes, text: bytes, finish: str) -> Usual | None:
         json = parsed(text)
-        return (body, json) if is_wanted(json, text, self._wanted) else None
+        return (body, json, finish) if finish != STOP or is_wanted(json, text, self._wanted) else None
 
     def line(self, owner: int, value: int, row: RowView) -> Merged:
         """The line of one row whose outcome is at `value` (as packed in an index) of source number `owner`.
@@ -205,9 +206,9 @@ class Splicer:
 def usual_line(source: OutcomeSource, row: RowView, found: Usual) -> Merged:
     """`Splicer.line` of a row with a usual answer."""
     custom_id, row_json, digest = row
-    body, answer = found
+    body, answer, finish = found
     who = source.batch, digest.hex(), source.origin
-    return merged((custom_id, row_json, answer, body, NULL, *who, STOP, OK, (), None))
+    return merged((custom_id, row_json, answer, body, NULL, *who, finish, OK, (), None))
 
 
 @contextmanager

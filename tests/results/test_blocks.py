@@ -6,6 +6,7 @@ import io
 import os
 import random
 import tracemalloc
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from runner import rawfile
 from runner.job.observed import Phase
-from runner.job.outcomes import Unsettled
+from runner.job.outcomes import Outcome, Unsettled
 from runner.remotes.reading.lines import COMMON, plain
 from runner.remotes.reading.verdict import Expected
 from runner.results.columns import About, table
@@ -26,6 +27,7 @@ from runner.results.index import build_index
 from runner.results.lines import RawLines, scan
 from runner.results.locate import OutcomeSource, locate
 from runner.results.merge import BlockWriter, merge
+from runner.results.splice import Splicer, usual_line
 
 from . import made
 
@@ -47,10 +49,18 @@ def spaced(name: str, text: str) -> bytes:
     return msgspec.json.format(msgspec.json.encode(dict(reversed(whole.items()))), indent=0).replace(b"\n", b" ")
 
 
+def calling(name: str, text: str, calls: Any = ({"id": "1"},)) -> bytes:
+    body = made.chat(text)
+    body["choices"][0]["message"]["tool_calls"] = calls
+    return made.line(name, response={"status_code": 200, "body": body})
+
+
 KINDS: dict[str, Any] = {
     "ok": made.ok,
     "spaced": spaced,
     "cut": cut,
+    "calling": calling,
+    "calling nobody": lambda name, text: calling(name, text, ()),
     "bare": made.bare,
     "nothing": lambda name, text: made.ok(name, None),
     "broken": lambda name, text: made.ok(name, "x@y").replace(b"@", b"\xff\xed\xa0\x80"),
@@ -99,6 +109,10 @@ def test_blocks_are_written_as_their_lines_are(
         assert not isinstance(plainly, BlockWriter)
         assert merge(map(made.row, rows), shown, sources, plainly, states=standing, wanted=wanted) == counts
         assert out.getvalue() == one_by_one.getvalue()
+        with closing(Splicer(sources, wanted=wanted)) as splicer:
+            for row, place, owner in zip(map(made.row, rows), shown.places, shown.sources, strict=True):
+                if place >> 60 == Outcome.OK and (found := splicer.usual(owner, [place], [row])[0]) is not None:
+                    assert usual_line(sources[owner], row, found) == splicer.line(owner, place, row)
         assert out.getvalue().count(b"\n") == len(rows) == counts.wanted
 
 

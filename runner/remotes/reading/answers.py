@@ -6,29 +6,33 @@ Text and vectors are spliced as the remote wrote them, never decoded and encoded
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from runner.job import finish
 from runner.mending import values_of
 from runner.remotes.reading.folded import unfolded
 from runner.remotes.reading.verdict import ABSENT, NULL, TEXT, Answer, Expected, is_wanted, parsed
 
+_None = Annotated[list[Raw], Meta(max_length=0)] | None
+
 
 class _PlainMessage(Struct, gc=False):
     content: Raw
     refusal: None = None
+    tool_calls: _None = None
+    function_call: None = None
 
 
 class _PlainChoice(Struct, gc=False):
     message: _PlainMessage
-    finish_reason: Literal["stop"]
+    finish_reason: Literal["stop", "length"]
 
 
 class Plain(Struct, gc=False):
-    """The usual answer: text that ended by itself. The types are the verdict: whatever is none does not decode."""
+    """The usual answer: text, whole or cut. The types are the verdict: whatever is none does not decode."""
 
     choices: list[_PlainChoice]
 

@@ -142,10 +142,13 @@ def plain(line: bytes) -> Plain | None:
             line.decode()  # strings that are skipped are not checked by the decoder
         wrapped = _decode_wrapped(line)
         body = bytes(wrapped.response.body)  # type: ignore[union-attr]
-        text = bytes(decode_plain(body).choices[0].message.content)
+        choice = decode_plain(body).choices[0]
     except (AttributeError, TypeError, IndexError, *NOT_SO):
         return None
-    return None if text[:2] in _ODD or text[:1] != b'"' else (wrapped.custom_id, body, text)
+    text = bytes(choice.message.content)
+    if text[:2] in _ODD or text[:1] != b'"':
+        return None
+    return wrapped.custom_id, body, text, choice.finish_reason
 
 
 def plains(lines: Sequence[bytes]) -> list[Plain | None]:
@@ -156,8 +159,13 @@ def plains(lines: Sequence[bytes]) -> list[Plain | None]:
     bodies = [bytes(one.response.body) for one in wrapped]
     found: list[Plain | None] = []
     for one, body, read in zip(wrapped, bodies, _decoded(decode_plain, bodies), strict=True):
-        text = bytes(read.choices[0].message.content) if read is not None and read.choices else NULL
-        found.append(None if text[:2] in _ODD or text[:1] != b'"' else (one.custom_id, body, text))
+        if read is None or not read.choices:
+            found.append(None)
+            continue
+        choice = read.choices[0]
+        text = bytes(choice.message.content)
+        is_odd = text[:2] in _ODD or text[:1] != b'"'
+        found.append(None if is_odd else (one.custom_id, body, text, choice.finish_reason))
     return found
 
 

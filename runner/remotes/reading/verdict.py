@@ -42,9 +42,9 @@ class Parsed(NamedTuple):
     cached_tokens: int = 0  # of the input
 
 
-# The usual success, a text answer that ended by itself: custom_id, body, and the text as JSON. A bare tuple, since one
-# is made for nearly every line.
-Plain = tuple[str, bytes, bytes]
+# The usual success, a text answer that ended by itself or was cut: custom_id, body, the text as JSON, and how it ended.
+# A bare tuple, since one is made for nearly every line.
+Plain = tuple[str, bytes, bytes, str]
 
 
 class Expected(msgspec.Struct, frozen=True):
