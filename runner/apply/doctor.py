@@ -46,7 +46,6 @@ EXTRAS = {  # what a package that can be imported brings
     "local": ("xllamacpp",),
     "asr": ("pocketsphinx", "miniaudio"),
     "parquet": ("pyarrow",),
-    "zstd": ("zstandard",),
     "evals": ("rapidfuzz", "whisper_normalizer", "jsonschema_rs"),
 }
 _PROXIES = ("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -182,8 +181,6 @@ def _wanted(project: Project) -> Iterator[tuple[str, str]]:
         for name in (job.output, *files):
             if name.endswith((".parquet", ".parquet.gz", ".parquet.zst")):
                 yield "parquet", f"`{name}`"
-            if name.endswith(".zst"):
-                yield "zstd", f"`{name}`"
 
 
 # -- keys and providers

@@ -14,15 +14,19 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from runner import formats, private
 from runner.data import sniff
 from runner.data.source import DataSource, FileStamp, matches
 from runner.errors import DataError, Mark, printable
 
-_PIECE = 2048  # compressed bytes fed to zstd at once: bounds what one piece can unfold to
+if TYPE_CHECKING:
+    from runner.zstd import ZstdDecompressor
+
+_PIECE = 1 << 16  # bytes that are read of a file that is packed with zstd
 
 
 def expand(dataset: DataSource, root: Path) -> tuple[str, ...]:
@@ -110,14 +114,13 @@ _MAGIC = {".gz": re.compile(rb"\x1f\x8b"), ".zst": re.compile(rb"\x28\xb5\x2f\xf
 def open_bytes(path: Path, packing: str, mark: Mark) -> Iterator[io.BufferedReader[Any]]:
     """The file's bytes, unpacked.
 
-    Raises DataError with `mark` for what is no table by its first bytes, such as a Git LFS pointer, and where zstd is
-    not installed.
+    Raises DataError with `mark` for what is no table by its first bytes, such as a Git LFS pointer.
     """
     with io.BufferedReader(io.FileIO(path), 1 << 17) as file:
         if not packing:
             yield _checked(file, mark)
             return
-        unpacked: Any = gzip.GzipFile(fileobj=file) if packing == ".gz" else _Unzstd(file, mark)
+        unpacked: Any = gzip.GzipFile(fileobj=file) if packing == ".gz" else _Unzstd(file)
         head = file.peek(sniff.HEAD)[: sniff.HEAD]
         if head and not _MAGIC[packing].match(head):
             _checked(file, mark)
@@ -134,49 +137,44 @@ def _checked(file: io.BufferedReader[Any], mark: Mark) -> io.BufferedReader[Any]
 
 
 class _Unzstd(io.RawIOBase):
-    """A zstd file unpacked as it is read. Unlike the library's own reader it notices a cut frame."""
+    """A zstd file unpacked as it is read, by bounded pieces. Unlike the library's own reader it notices a cut frame."""
 
-    def __init__(self, file: IO[bytes], mark: Mark) -> None:
-        try:
-            import zstandard
-        except ImportError as error:
-            raise DataError(
-                f"`{mark.file}` needs the zstandard package",
-                hint="run `pip install 'runner-batch[zstd]'`, or unpack the file",
-                mark=mark,
-            ) from error
+    def __init__(self, file: IO[bytes]) -> None:
+        from runner.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
+
+        bounds: dict[int, int] = {DecompressionParameter.window_log_max: 27}  # 128 MiB: what `zstd -d` takes
         self._file = file
-        self._new: Any = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj
-        self._error: type[Exception] = zstandard.ZstdError
-        self._frame: Any = None
-        self._ready = b""
-        self._packed = b""
+        self._new = partial(ZstdDecompressor, options=bounds)
+        self._error = ZstdError
+        self._frame: ZstdDecompressor | None = None
+        self._packed = b""  # behind the last frame, and not looked at yet
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        while not self._ready:
-            self._packed = self._packed or self._file.read(_PIECE)
-            if self._packed:
-                self._unpack()
-            elif self._frame is not None:
-                raise EOFError("the compressed file is cut short")
-            else:
-                return 0
-        size = min(len(buffer), len(self._ready))
-        buffer[:size], self._ready = self._ready[:size], self._ready[size:]
-        return size
+        while True:
+            if self._frame is None or self._frame.needs_input:
+                self._packed = self._packed or self._file.read(_PIECE)
+                if not self._packed:
+                    if self._frame is not None:
+                        raise EOFError("the compressed file is cut short")
+                    return 0
+            if ready := self._unpacked(len(buffer)):
+                buffer[: len(ready)] = ready
+                return len(ready)
 
-    def _unpack(self) -> None:
-        self._frame = self._frame or self._new()
+    def _unpacked(self, size: int) -> bytes:
+        """At most so many bytes more; none where more has to be read before."""
+        frame = self._frame = self._frame or self._new()
         try:
-            self._ready = self._frame.decompress(self._packed)
+            ready = frame.decompress(self._packed, size)
         except self._error as error:
             raise EOFError(f"not a sound zstd file: {error}") from error
         self._packed = b""
-        if self._frame.eof:
-            self._packed, self._frame = self._frame.unused_data, None
+        if frame.eof:
+            self._packed, self._frame = frame.unused_data, None
+        return ready
 
 
 def _stamp(dataset: DataSource, root: Path, path: str) -> FileStamp:

@@ -22,10 +22,10 @@ from runner.data.rows import columns_of, open_rows
 from runner.errors import DataError
 from tests.data.test_rows import Spec
 from tests.data.test_wild import Write, archive, lines, muxed, raw, sheet, sounded, table
+from tests.squeeze import squeezed
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
-zstandard = pytest.importorskip("zstandard")
 
 TABLE = {"id": [str(number) for number in range(500)], "word": [f"word {number}" for number in range(500)]}
 AGAIN = "copy or download it again"
@@ -122,7 +122,7 @@ LIARS = [
     Liar("archive.jsonl", archive("a.jsonl"), "a zip archive", "name the files in it"),
     Liar("archive.jsonl.gz", raw(tar("w:gz")), "a tar archive", "name the files in it"),
     Liar("archive.csv.gz", raw(tar("w:gz")), "a tar archive", "name the files in it"),
-    Liar("archive.jsonl.zst", raw(zstandard.compress(tar())), "a tar archive", "name the files in it"),
+    Liar("archive.jsonl.zst", raw(squeezed(tar())), "a tar archive", "name the files in it"),
     Liar("archive.csv", raw(tar()), "a tar archive", "name the files in it"),
     Liar("voice.csv", sounded("WAV"), "a recording or film (wav)", "`audio` of a job"),
     Liar("voice.jsonl", sounded("WAV"), "a recording or film (wav)", "`audio` of a job"),

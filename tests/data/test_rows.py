@@ -12,6 +12,7 @@ import pytest
 
 from runner.data.rows import SourceRow, open_blocks, open_rows, signature
 from runner.errors import DataError, Mark
+from tests.squeeze import squeezed
 
 
 @dataclass(frozen=True)
@@ -148,8 +149,7 @@ def test_gzip_is_unpacked_and_a_cut_file_is_noticed(tmp_path: Path) -> None:
 
 
 def test_zstd_is_unpacked_and_a_cut_file_is_noticed(tmp_path: Path) -> None:
-    zstandard = pytest.importorskip("zstandard")
-    pack = zstandard.ZstdCompressor().compress
+    pack = squeezed
     packed = pack(b'a\n1\n"x') + pack(b'y"\n' + b"3\n" * 5000)  # two frames, cut inside a row
     (tmp_path / "a.csv.zst").write_bytes(packed)
     assert [row.row["a"] for row in rows_of(tmp_path, "a.csv.zst")][:3] == ["1", "xy", "3"]
@@ -157,15 +157,9 @@ def test_zstd_is_unpacked_and_a_cut_file_is_noticed(tmp_path: Path) -> None:
     assert "not packed" in refused(tmp_path, "b.csv.zst", b"no zstd at all").message
 
 
-@pytest.mark.parametrize(
-    ("module", "name", "extra"), [("zstandard", "a.csv.zst", "zstd"), ("pyarrow.parquet", "a.parquet", "parquet")]
-)
-def test_a_missing_package_names_its_extra(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, name: str, extra: str
-) -> None:
-    monkeypatch.setitem(sys.modules, module, None)
-    error = refused(tmp_path, name, b"PAR1" if extra == "parquet" else b"x")
-    assert f"pip install 'runner-batch[{extra}]'" in error.hint
+def test_a_missing_package_names_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    assert "pip install 'runner-batch[parquet]'" in refused(tmp_path, "a.parquet", b"PAR1").hint
 
 
 def test_picked_rows_are_the_same_rows(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from runner.data.contents import Contents, FileMemo
 from runner.data.rows import open_rows
 from runner.errors import DataError, Mark
 from tests.data.test_rows import Spec
+from tests.squeeze import squeezed
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
@@ -39,7 +40,6 @@ pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 pacsv = pytest.importorskip("pyarrow.csv")
 np = pytest.importorskip("numpy")
-zstandard = pytest.importorskip("zstandard")
 
 ROWS = [
     {"id": "a1", "name": "Zoë", "note": 'says "hi", twice'},
@@ -288,7 +288,7 @@ TABLES = [
     # JSON of Python and others
     Case("python.jsonl", raw(lines())),
     Case("python.JSONL", raw(lines(ensure_ascii=False))),
-    Case("python.ndjson.zst", lambda path: path.write_bytes(zstandard.compress(lines()))),
+    Case("python.ndjson.zst", lambda path: path.write_bytes(squeezed(lines()))),
     Case("python.json", raw(json.dumps(ROWS).encode()), words="not a dataset file", way="jq -c '.[]'"),
     Case("python-array.jsonl", raw(json.dumps(ROWS).encode()), words="not a JSON object", way="jq -c '.[]'"),
     Case("python-indented.jsonl", raw(json.dumps(ROWS[0], indent=1).encode()), words="not JSON", way="jq -c ."),
@@ -313,7 +313,7 @@ TABLES = [
     Case("gzipped.parquet", lambda path: (table()(path), path.write_bytes(gzip.compress(path.read_bytes()))), words="packed with gzip", way=".gz"),
     Case("plain.csv.gz", text(), words="not packed, though its name ends in `.gz`", way="rename"),
     Case("plain.jsonl.zst", raw(lines()), words="not packed, though its name ends in `.zst`", way="rename"),
-    Case("zstd.csv", raw(zstandard.compress(b"a\n1\n")), words="packed with zstd", way="`.zst`"),
+    Case("zstd.csv", raw(squeezed(b"a\n1\n")), words="packed with zstd", way="`.zst`"),
     Case("bzip2.csv", raw(bz2.compress(b"a\n1\n")), words="packed with bzip2", way="bunzip2"),
     Case("xz.jsonl", raw(lzma.compress(lines())), words="packed with xz", way="unxz"),
     Case("zipped.jsonl", archive("a.jsonl"), words="a zip archive", way="name the files in it"),

@@ -39,6 +39,7 @@ from tests.data import sounds
 from tests.hardening.fuzz_grammar import TEMPLATES
 from tests.hardening.fuzz_loader import Loader
 from tests.hardening.fuzz_target import Ending, Target, Wrong, raised_by
+from tests.squeeze import squeezed
 
 _MOST_ROWS = 200_000
 
@@ -132,10 +133,8 @@ class PackedZstd(_Dataset):
     suffix = ".jsonl.zst"
 
     def seeds(self) -> list[bytes]:
-        import zstandard
-
         line = b'{"a": 1, "b": "x"}\n'
-        return [zstandard.ZstdCompressor().compress(line * count) for count in (0, 1, 50, 5000)]
+        return [squeezed(line * count) for count in (0, 1, 50, 5000)]
 
 
 class Parquet(_Dataset):

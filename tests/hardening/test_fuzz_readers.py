@@ -25,7 +25,7 @@ from tests.hardening.fuzz_readers import TARGETS
 from tests.hardening.fuzz_target import Ending, Target, Wrong, skeleton
 from tests.hardening.fuzz_worker import fuzzed
 
-NEEDS = {"parquet": "pyarrow", "packed-zstd": "zstandard"}
+NEEDS = {"parquet": "pyarrow"}
 
 
 def _kind(name: str) -> type[Target]:

@@ -12,7 +12,7 @@ NOT_FOR_TEXT = {
     *(
         "jinja2",
         "pyarrow",
-        "zstandard.backend_cffi",
+        "runner.zstd",
         "markdown_it",
         "rapidfuzz",
         "filelock",
