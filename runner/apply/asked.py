@@ -26,7 +26,6 @@ from runner.plan.compared import RECORDED
 from runner.remotes.registry import lines_of
 from runner.remotes.vendor import Lines
 from runner.spec.chosen import NOTHING, Chosen
-from runner.spec.load import load
 
 _MOST_BYTES = 256 << 20  # of the files of one dataset of a revision
 
@@ -108,6 +107,8 @@ class Committed:
         self._jobs: Mapping[str, AnyJob] = {}
         self._revision.copy_specs(folder)
         try:
+            from runner.spec.load import load  # few plans read other specs than those that are known already
+
             project = load(session.project.paths, folder, chosen)
         except RunnerError as error:
             self.note = f"the specs of {self.since} cannot be read here, so what changed is not told: {error.message}"
