@@ -33,7 +33,7 @@ from runner.job.desired import Desired, distinct_of
 from runner.job.observed import Origin
 from runner.job.packed import common
 from runner.job.project import Job, Project
-from runner.job.recorded import Accounted, Batch, ProjectRecord, Stage
+from runner.job.recorded import Accounted, Batch, JobRecord, ProjectRecord, Stage
 from runner.plan import adoption
 from runner.plan.plan import Recorded
 from runner.plan.remaining import BatchRows, RetryRows
@@ -102,6 +102,7 @@ class Session(msgspec.Struct):
     _of_others: tuple[str, ...] | None = None
     _keys: dict[str, bytes] = msgspec.field(default_factory=dict)
     _sets: dict[str, bytes] = msgspec.field(default_factory=dict)
+    _recorded_keys: dict[str, tuple[str, bytes]] = msgspec.field(default_factory=dict)  # by job, under which name
     _loaded: dict[str, tuple[str, BatchRows]] = msgspec.field(default_factory=dict)
     _verdicts: dict[str, tuple[str, bytes]] = msgspec.field(default_factory=dict)  # by batch, its index as judged
 
@@ -204,10 +205,7 @@ class Session(msgspec.Struct):
     def recorded(self) -> Recorded:
         """What is recorded now, with key sets and indexes read (and kept, since they never change)."""
         project = self.records.project()
-        jobs = {
-            address: (record, self.objects.read_set(record.keys_object))
-            for address, record in self.records.jobs().items()
-        }
+        jobs = {address: (record, self._set_of(record)) for address, record in self.records.jobs().items()}
         known = {address: noted.read(self.memory.caches, *of_job) for address, of_job in jobs.items()}
         return Recorded(
             batches=[self._rows_of(batch) for batch in self.records.batches()],
@@ -239,6 +237,18 @@ class Session(msgspec.Struct):
             if name in whose and name not in self._sets:
                 self._sets[name] = self.objects.read_set(name)
         return [LeftRows(whose[n].address, self._sets[n], whose[n].answered) for n in names if n in whose]
+
+    def _set_of(self, record: JobRecord) -> bytes:
+        """The keys that a job is on record with, which mostly are those that it has: they are in memory once."""
+        name = record.keys_object
+        known = self._recorded_keys.get(record.address)
+        if known is None or known[0] != name:
+            keys = self.objects.read_set(name)
+            job = next((job for job in self.desired if job.address == record.address), None)
+            if job is not None and self.keys_of(job) == keys:
+                keys = self.keys_of(job)
+            known = self._recorded_keys[record.address] = name, keys
+        return known[1]
 
     def keys_of(self, job: Desired) -> bytes:
         """The sorted, distinct keys of a job's rows."""

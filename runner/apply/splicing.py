@@ -69,10 +69,16 @@ class _Layout(msgspec.Struct, array_like=True):
     head_bytes: int  # before the first line
     sources: list[str]
     pieces: list[_Piece]
+    made_of: str  # as the record of the file says
+
+
+class _Before(msgspec.Struct, frozen=True):
+    """The same, as it is read."""
+
+    layout: _Layout
     places: bytes  # "Q", as in `Chosen`
     owners: bytes  # "I"
     states: bytes
-    made_of: str = ""  # as the record of the file says
 
 
 class Splicing:
@@ -108,9 +114,10 @@ class Splicing:
         """Write all lines. path: of the file that is there; written: what we wrote last."""
         self._head_bytes = out.tell()
         known = self._known
-        with self._earlier(path, written) as (earlier, file):
-            self._shown = self._located(earlier, written)
-            copies = [-1] * len(self._pieces) if earlier is None else self._same_as(earlier)
+        with self._earlier(path, written) as (before, file):
+            self._shown = self._located(before, written)
+            copies = [-1] * len(self._pieces) if before is None else self._same_as(before)
+            earlier, before = before.layout if before else None, None  # what is said row by row takes some room
             runs = list(_runs(copies))
             ordinals = array("I")
             for run in runs:
@@ -172,14 +179,20 @@ class Splicing:
         path = self._path
         if self._session.sandbox is not None or not path.parent.parent.is_dir():
             return
-        layout = _Layout(
-            written.sha256, self._shape, self._head_bytes, self._sources, self._pieces,
-            self._shown.places.tobytes(), self._shown.sources.tobytes(), bytes(self._known.states), written.made_of,
-        )  # fmt: skip
-        data = msgspec.msgpack.encode(layout)
+        head = msgspec.msgpack.encode(
+            _Layout(written.sha256, self._shape, self._head_bytes, self._sources, self._pieces, written.made_of)
+        )
+        shown = self._shown
+        parts: list[bytes | array[int]] = [len(head).to_bytes(8, "big"), head, shown.places, shown.sources]
+        parts.append(self._known.states)
+        total = hashlib.sha256()
+        for part in parts:
+            total.update(part)
         with suppress(OSError):  # it saves work, and no more
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            files.write(path, hashlib.sha256(data).digest() + data, is_durable=False)
+            with files.whole(path, mode=files.PRIVATE, is_durable=False) as out:
+                out.write(total.digest())
+                out.writelines(parts)
 
     @property
     def _path(self) -> Path:
@@ -187,10 +200,10 @@ class Splicing:
         return self._session.memory.caches / _FOLDER / name
 
     @contextmanager
-    def _earlier(self, path: Path, written: Written | None) -> Iterator[tuple[_Layout | None, int]]:
+    def _earlier(self, path: Path, written: Written | None) -> Iterator[tuple[_Before | None, int]]:
         """How the file that is there was written, and that file; None where it is not certain to be as it was left."""
-        layout = self._read()
-        is_there = layout is not None and written is not None and written.sha256 == layout.sha256
+        before = self._read()
+        is_there = before is not None and written is not None and written.sha256 == before.layout.sha256
         if not is_there or self._session.sandbox is not None or not keep.is_as_left(self._session, path, written):
             yield None, -1
             return
@@ -200,40 +213,54 @@ class Splicing:
             yield None, -1
             return
         try:
-            yield layout, file
+            yield before, file
         finally:
             os.close(file)
 
-    def _read(self) -> _Layout | None:
+    def _read(self) -> _Before | None:
+        total = hashlib.sha256()
         try:
-            data = self._path.read_bytes()
-            if hashlib.sha256(memoryview(data)[32:]).digest() != data[:32]:
-                return None
-            layout = msgspec.msgpack.decode(memoryview(data)[32:], type=_Layout)
+            with self._path.open("rb") as file:
+                left = os.fstat(file.fileno()).st_size
+
+                def take(size: int) -> bytes:
+                    if size > left:
+                        raise OSError("it was cut")
+                    data = file.read(size)
+                    total.update(data)
+                    return data
+
+                digest = file.read(total.digest_size)
+                layout = msgspec.msgpack.decode(take(int.from_bytes(take(8), "big")), type=_Layout)
+                rows = sum(piece.wanted for piece in layout.pieces)
+                before = _Before(layout, take(8 * rows), take(4 * rows), take(rows))
+                if file.read(1) or total.digest() != digest:
+                    return None
         except (OSError, msgspec.MsgspecError):
             return None
-        return layout if layout.shape == self._shape else None
+        return before if layout.shape == self._shape else None
 
-    def _located(self, earlier: _Layout | None, written: Written | None) -> Chosen:
+    def _located(self, before: _Before | None, written: Written | None) -> Chosen:
         """Where the outcome of each row comes from: as before, where neither the rows nor their outcomes changed."""
         known = self._known
-        is_known = earlier is not None and written is not None and earlier.made_of == written.made_of
-        if not is_known or earlier is None or self._in_question is None or (was := self._moved(earlier)) is None:
+        is_known = before is not None and written is not None and before.layout.made_of == written.made_of
+        if not is_known or before is None or self._in_question is None or (was := self._moved(before)) is None:
             return locate(known.keys, known.sources)
+        earlier = before.layout
         places, sources, fresh = array("Q"), array("I"), array("I")
         starts = [0, *accumulate(piece.wanted for piece in earlier.pieces)]
         alike = self._alike(earlier)
         asked = positions_of(known.keys, self._in_question)
         for number, (piece, first) in enumerate(zip(self._pieces, self._ordinals, strict=False)):
-            end, before = first + piece.wanted, alike[number]
+            end, same = first + piece.wanted, alike[number]
             at = bisect_left(asked, first)
-            if before < 0 or earlier.pieces[before].wanted != piece.wanted or (at < len(asked) and asked[at] < end):
+            if same < 0 or earlier.pieces[same].wanted != piece.wanted or (at < len(asked) and asked[at] < end):
                 fresh.extend(range(first, end))
                 places.frombytes(bytes(8 * piece.wanted))
                 sources.frombytes(bytes(4 * piece.wanted))
             else:
-                here = starts[before]
-                places.frombytes(memoryview(earlier.places)[8 * here : 8 * (here + piece.wanted)])
+                here = starts[same]
+                places.frombytes(memoryview(before.places)[8 * here : 8 * (here + piece.wanted)])
                 sources.frombytes(memoryview(was)[4 * here : 4 * (here + piece.wanted)])
         keys = b"".join([known.keys[n * KEY_BYTES : (n + 1) * KEY_BYTES] for n in fresh])
         found = locate_few(keys, known.sources)
@@ -241,17 +268,17 @@ class Splicing:
             places[n], sources[n] = place, source
         return Chosen(places, sources)
 
-    def _moved(self, earlier: _Layout) -> bytes | None:
+    def _moved(self, before: _Before) -> bytes | None:
         """The sources of the earlier file as they are numbered now; None where too many have another number."""
         here = {source: number for number, source in enumerate(self._sources)}
         gone = len(here)
-        moved = [here.get(source, gone) for source in earlier.sources]
+        moved = [here.get(source, gone) for source in before.layout.sources]
         if moved == [*range(len(moved))]:
-            return earlier.owners
+            return before.owners
         if max(gone, len(moved)) > _LOW_BYTE:
             return None
         low = _PLACE_OF_LOW_BYTE
-        owners = bytearray(earlier.owners)
+        owners = bytearray(before.owners)
         owners[low::4] = owners[low::4].translate(bytes([*moved, *range(len(moved), 256)]))
         return bytes(owners)
 
@@ -268,26 +295,26 @@ class Splicing:
             found.append(was)
         return found
 
-    def _same_as(self, earlier: _Layout) -> list[int]:
+    def _same_as(self, before: _Before) -> list[int]:
         """For each segment the number of the one in the earlier file with the same lines; -1 where there is none."""
-        owners = self._moved(earlier)
+        earlier, owners = before.layout, self._moved(before)
         if owners is None:
             return [-1] * len(self._pieces)
         starts = [0, *accumulate(piece.wanted for piece in earlier.pieces)]
         shown, now = self._shown, self._known.states
         places, sources = memoryview(shown.places).cast("B"), memoryview(shown.sources).cast("B")
         # one byte a row: whether something else than an answer stands there
-        odd, unsettled = earlier.places[_PLACE_OF_OUTCOME::8].translate(_NO_ANSWER), earlier.states
+        odd, unsettled = before.places[_PLACE_OF_OUTCOME::8].translate(_NO_ANSWER), before.states
         found = []
         for piece, first, was in zip(self._pieces, self._ordinals, self._alike(earlier), strict=False):
             if was >= 0:
-                before, many = earlier.pieces[was], piece.wanted
+                one, many = earlier.pieces[was], piece.wanted
                 end, at = first + many, starts[was]
                 till = at + many
                 is_same = (
-                    not before.is_odd
-                    and (before.row, before.wanted) == (piece.row, many)
-                    and places[8 * first : 8 * end] == earlier.places[8 * at : 8 * till]
+                    not one.is_odd
+                    and (one.row, one.wanted) == (piece.row, many)
+                    and places[8 * first : 8 * end] == before.places[8 * at : 8 * till]
                     and sources[4 * first : 4 * end] == owners[4 * at : 4 * till]
                     and now.count(0, first, end) == many == unsettled.count(0, at, till)
                     and odd.find(1, at, till) < 0

@@ -7,6 +7,7 @@ A segment about whose rows something is to be said (bad ones that are left out, 
 
 from __future__ import annotations
 
+import io
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES
 from runner.data.block import Bad, Block
 from runner.data.segments import Segment, Walk
 from runner.errors import Mark
-from runner.job.packed import keys_of, union, without
+from runner.job.packed import edited, keys_of, without
 from runner.job.project import Job
 
 REST_BYTES = DIGEST_BYTES - KEY_BYTES
@@ -36,7 +37,7 @@ class Share(msgspec.Struct, array_like=True):
 class Packed(NamedTuple):
     """Rows in order, as in `shard.Parts`."""
 
-    keys: bytearray
+    keys: bytes
     sizes: array[int]
     positions: array[int] | None  # None where every row is wanted
     ids: array[int] | None  # hashes; None where rows are numbered
@@ -197,7 +198,7 @@ def _stitched(
     segments: Sequence[Segment], shares: Sequence[Share], fresh: Packed, before: Before, rest: IO[bytes]
 ) -> Packed:
     """All rows in order: those of known segments from `before`, the others from `fresh`. rest: is written to."""
-    keys, sizes = bytearray(), array("I")
+    keys, sizes = io.BytesIO(), array("I")
     positions = None if fresh.positions is None else array("I")
     ids = None if fresh.ids is None else array("Q")
     rows_before = [0, *accumulate(segment.rows for segment in before.pieces.segments)]
@@ -212,7 +213,7 @@ def _stitched(
         else:
             at_fresh += wanted
         end = at + wanted
-        keys += memoryview(source.keys)[at * KEY_BYTES : end * KEY_BYTES]
+        keys.write(memoryview(source.keys)[at * KEY_BYTES : end * KEY_BYTES])
         numbers: Sequence[int] = range(row - shift, row - shift + rows)
         if positions is not None:
             assert source.positions is not None
@@ -227,7 +228,7 @@ def _stitched(
         source.rest.seek(source.rest_at + at * REST_BYTES)
         rest.write(source.rest.read(wanted * REST_BYTES))
         row += rows
-    return Packed(keys, sizes, positions, ids, rest, 0, _distinct(segments, fresh, before, wanted_before))
+    return Packed(keys.getvalue(), sizes, positions, ids, rest, 0, _distinct(segments, fresh, before, wanted_before))
 
 
 def _distinct(segments: Sequence[Segment], fresh: Packed, before: Before, wanted_before: Sequence[int]) -> bytes:
@@ -238,7 +239,7 @@ def _distinct(segments: Sequence[Segment], fresh: Packed, before: Before, wanted
     gone = {*range(len(before.pieces.segments))} - {segment.was for segment in segments}
     of_gone = [old.keys[wanted_before[n] * KEY_BYTES : wanted_before[n + 1] * KEY_BYTES] for n in sorted(gone)]
     was, now = keys_of(b"".join(of_gone)), keys_of(fresh.keys)  # the same but for the rows that were edited
-    return union([without(old.distinct, without(was, now)), without(now, was)])
+    return edited(old.distinct, without(was, now), without(now, was))
 
 
 def _renumbered(sizes: array[int], numbers: Sequence[int], shift: int) -> array[int]:

@@ -6,6 +6,7 @@ filter or a sample), and the second half of the digests waits in a temporary fil
 
 from __future__ import annotations
 
+import io
 import tempfile
 from array import array
 from collections.abc import Collection, Iterable, Iterator
@@ -178,7 +179,7 @@ class _Packing:
         around = lines.envelope(job.model.endpoint)
         self._around = sum(map(len, around)) + 1 + wireid.KEY_CHARACTERS
         self._job = job
-        self._keys = bytearray()
+        self._keys = io.BytesIO()  # gives what was written to it without a copy
         self._sizes = array("I")
         self._distinct = b""
         self._characters = 0
@@ -199,7 +200,7 @@ class _Packing:
 
     def add(self, some: Requests, digests: list[bytes]) -> None:
         keys, rest = digest.split(digests)
-        self._keys += keys
+        self._keys.write(keys)
         self.rest.write(rest)
         around, longest = self._around, wireid.MAX_READABLE
         # the size of a line is arithmetic: nothing is encoded to learn it
@@ -220,13 +221,14 @@ class _Packing:
         """Put what was added between what is known from before."""
         job, rest = self._job, tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # closed with the compiled job
         rendered, rows = sum(self._sizes), len(self)
-        fresh = Packed(self._keys, self._sizes, self.positions, self.ids, self.rest)
+        fresh = Packed(self._keys.getvalue(), self._sizes, self.positions, self.ids, self.rest)
         whole = segments.whole(fresh, rest)
         if whole is None:
             rest.close()
             return
         self.rest.close()
-        self._keys, self._sizes, self.positions, self.ids, self.rest, _, self._distinct = whole
+        keys, self._sizes, self.positions, self.ids, self.rest, _, self._distinct = whole
+        self._keys = io.BytesIO(keys)
         self._characters = segments.characters
         self._longest = segments.longest_answer(self._longest)
         # as many bytes as bodies at least; whoever is above the limit by these is compiled in the plain way
@@ -236,7 +238,7 @@ class _Packing:
     def finish(self, ready: Program) -> Wanted:
         characters = self._characters + ready.static_characters * len(self._sizes)
         tokens = -(-characters // CHARACTERS_PER_TOKEN) + self._tokens
-        return Wanted(self._keys, self._sizes, tokens, self._untold, self._distinct, self._longest)
+        return Wanted(self._keys.getvalue(), self._sizes, tokens, self._untold, self._distinct, self._longest)
 
 
 def _refuse_empty(compiled: CompiledJob) -> None:

@@ -33,7 +33,7 @@ class Line(msgspec.Struct, frozen=True):
 class Wanted(msgspec.Struct):
     """The rows of one job in input order, packed: 16 bytes of digest and 4 bytes of line size a row."""
 
-    keys: bytearray
+    keys: bytes
     sizes: array[int]  # "I": bytes of the request line without its newline
     tokens: int  # estimated input tokens of all rows (characters / 4, and what pictures are known to come to)
     untold: int = 0  # files in requests of which nobody knows how many tokens they are
@@ -54,7 +54,7 @@ class Wanted(msgspec.Struct):
             return b""
         first, end = ordinals[0], ordinals[-1] + 1
         if end - first == len(ordinals):
-            return bytes(self.keys[first * KEY_BYTES : end * KEY_BYTES])
+            return self.keys[first * KEY_BYTES : end * KEY_BYTES]
         return b"".join([self.keys[n * KEY_BYTES : (n + 1) * KEY_BYTES] for n in ordinals])
 
 

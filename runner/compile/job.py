@@ -199,7 +199,7 @@ class CompiledJob:
                 )
                 end = first + end - at
             rest.seek(self.parts.rest_at + first * REST_BYTES)
-            keys = bytes(self.wanted.keys[first * KEY_BYTES : end * KEY_BYTES])
+            keys = self.wanted.keys[first * KEY_BYTES : end * KEY_BYTES]
             found += digest.joined(keys, rest.read((end - first) * REST_BYTES))
             at += end - first
         return found

@@ -201,22 +201,27 @@ def _parts(file: io.BufferedReader, header: _Header, stamps: tuple[FileStamp, ..
     """The arrays after the header, if their digest is right. Raises ValueError when they are cut."""
     whole = hashlib.sha256()
 
-    def take(size: int) -> bytearray:
-        data = bytearray(size)
-        if file.readinto(data) != size:
+    def take(size: int) -> bytes:
+        data = file.read(size)
+        if len(data) != size:
             raise ValueError("the file is cut short")
         whole.update(data)
         return data
 
+    def numbers(size: int) -> array[int]:
+        found = array("Q" if size == 8 else "I")
+        found.frombytes(take(rows * size))
+        return found
+
     rows = header.rows
     keys = take(rows * KEY_BYTES)
-    distinct = bytes(take(header.distinct * KEY_BYTES))
-    sizes = array("I", bytes(take(rows * 4)))
-    positions = array("I", bytes(take(rows * 4))) if header.has_positions else None
-    ids = array("Q", bytes(take(rows * 8))) if header.has_ids else None
+    distinct = take(header.distinct * KEY_BYTES)
+    sizes = numbers(4)
+    positions = numbers(4) if header.has_positions else None
+    ids = numbers(8) if header.has_ids else None
     listed = take(header.pieces_bytes)
     rest_at = file.tell()
-    rest = bytearray()
+    rest = b""
     for start in range(0, rows * REST_BYTES, _PIECE):
         rest = take(min(_PIECE, rows * REST_BYTES - start))
     inlined_at, size = file.tell(), header.inlined_bytes
@@ -234,18 +239,18 @@ def _parts(file: io.BufferedReader, header: _Header, stamps: tuple[FileStamp, ..
     said = (header.bad, header.notes, header.content, pieces, inlined)
     # the last piece read is all of it
     if rows * REST_BYTES <= _PIECE:
-        return Parts(stamps, wanted, positions, io.BytesIO(bytes(rest)), 0, *said)
+        return Parts(stamps, wanted, positions, io.BytesIO(rest), 0, *said)
     return Parts(stamps, wanted, positions, open(os.dup(file.fileno()), "rb"), rest_at, *said)
 
 
-def _payload(parts: Parts) -> Iterator[bytes]:
-    yield bytes(parts.wanted.keys)
+def _payload(parts: Parts) -> Iterator[bytes | array[int]]:
+    yield parts.wanted.keys
     yield parts.wanted.distinct_keys()
-    yield parts.wanted.sizes.tobytes()
+    yield parts.wanted.sizes
     if parts.positions is not None:
-        yield parts.positions.tobytes()
+        yield parts.positions
     if parts.pieces is not None and parts.pieces.ids is not None:
-        yield parts.pieces.ids.tobytes()
+        yield parts.pieces.ids
     yield _listed(parts.pieces)
     size = len(parts.wanted) * REST_BYTES
     for start in range(0, size, _PIECE):

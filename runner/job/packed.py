@@ -70,7 +70,8 @@ def keys_of(packed: bytes | bytearray | memoryview) -> bytes:
         return b"".join(sorted(set(unpack(packed))))
     sorter = Sorter()
     sorter.extend(packed)
-    return b"".join([b"".join(sorted(set(unpack(bucket)))) for _, bucket in sorted(sorter.buckets.items())])
+    buckets = sorter.buckets  # each goes as its keys come
+    return b"".join([b"".join(sorted(set(unpack(buckets.pop(first))))) for first in sorted(buckets)])
 
 
 def distinct_in(packed: bytes | bytearray) -> int:
@@ -108,7 +109,8 @@ def unpack(packed: bytes | bytearray | memoryview) -> Iterator[bytes]:
 def without(left: bytes, right: bytes) -> bytes:
     """Sorted keys that are in `left` and not in `right` (both sorted)."""
     if (apart := _differences(left, right)) is not None:
-        return b"".join([left[part.start : part.end] for part in apart])
+        view = memoryview(left)  # slices of it are no copies
+        return b"".join([view[part.start : part.end] for part in apart])
     out: list[bytes] = []
     for mine, theirs in _buckets(left, right):
         out.append(b"".join(filterfalse(set(unpack(theirs)).__contains__, unpack(mine))))
@@ -170,11 +172,25 @@ def _merged(left: bytes, right: bytes) -> bytes:
         return left
     if (apart := _differences(left, right)) is None:
         return _sorted((left, right))
-    out, at = [], 0
+    view, out, at = memoryview(left), [], 0
     for part in apart:
-        out += [left[at : part.end], right[part.other_start : part.other_end]]
+        out += [view[at : part.end], memoryview(right)[part.other_start : part.other_end]]
         at = part.end
-    return b"".join([*out, left[at:]])
+    return b"".join([*out, view[at:]])
+
+
+def edited(keys: bytes, gone: bytes, more: bytes) -> bytes:
+    """Sorted keys without some of them, and with others (all sorted)."""
+    if (len(gone) + len(more)) * _SPARSE > len(keys):
+        return union([without(keys, gone), more])
+    view, out, at = memoryview(keys), [], 0
+    lost, added = set(unpack(gone)), set(unpack(more))
+    for key in sorted(lost | added):
+        place = _place(keys, key, at)
+        end = place + KEY_BYTES if keys[place : place + KEY_BYTES] == key else place
+        out += [view[at:place], memoryview(key if key in added or (end > place and key not in lost) else b"")]
+        at = end
+    return b"".join([*out, view[at:]])
 
 
 def restricted(records: bytes, keys: bytes, width: int = KEY_BYTES) -> bytes:

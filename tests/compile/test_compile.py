@@ -220,7 +220,9 @@ def test_a_dataset_that_changes_is_noticed(tmp_path: Path) -> None:
 def test_a_request_that_differs_is_noticed(tmp_path: Path) -> None:
     write_rows(tmp_path, COUNTRIES)
     compiled = compile_job(job_of(), tmp_path, OPENAI)
-    compiled.wanted.keys[16] ^= 1
+    keys = bytearray(compiled.wanted.keys)
+    keys[16] ^= 1
+    compiled.wanted.keys = bytes(keys)
     assert len(list(compiled.lines([0, 2]))) == 2
     with pytest.raises(DataError, match="renders to another request now"):
         list(compiled.lines([1]))

@@ -14,10 +14,12 @@ from runner.job.packed import (
     KEY_BYTES,
     common,
     distinct_in,
+    edited,
     keys_of,
     positions_of,
     restricted,
     union,
+    unpack,
     without,
     without_all,
 )
@@ -77,6 +79,12 @@ def test_large_sets_that_are_nearly_equal(base: int, gone: set[int], more: set[i
     for left, right in ((mine, theirs), (theirs, mine), (mine, part), (part, mine), (mine, set()), (mine, mine)):
         packed_left, packed_right = b"".join(sorted(left)), b"".join(sorted(right))
         assert without(packed_left, packed_right) == b"".join(sorted(left - right))
+        lost, added = b"".join(sorted(left - right)), b"".join(sorted(right - left))
+        assert edited(packed_left, lost, added) == packed_right
+        assert edited(packed_left, added, lost) == packed_left
+        assert edited(packed_left, lost, packed_right[: 16 * 9]) == b"".join(
+            sorted((left & right) | {*unpack(packed_right[: 16 * 9])})
+        )
         assert common(packed_left, packed_right) == len(left & right)
         assert union([packed_left, packed_right]) == b"".join(sorted(left | right))
         assert restricted(packed_left, packed_right) == b"".join(sorted(left & right))

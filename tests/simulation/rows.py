@@ -67,7 +67,7 @@ class CompiledRows:
     def __init__(self, rows: list[Row], world: World) -> None:
         self._rows = list(rows)
         self._world = world
-        keys = bytearray(b"".join([digest_of(text)[:16] for _, text in rows]))
+        keys = b"".join([digest_of(text)[:16] for _, text in rows])
         self.wanted = Wanted(keys, array("I", [len(line_of(row)) for row in rows]), 10 * len(rows))
 
     def made_of(self) -> str:
