@@ -54,7 +54,7 @@ def _fields(record: msgspec.Struct, indent: int) -> Iterator[str]:
     for field in msgspec.structs.fields(record):
         value = getattr(record, field.name)
         usual = field.default_factory() if callable(field.default_factory) else field.default
-        if value != usual and field.name != "schema":
+        if value not in (usual, "") and field.name != "schema":
             found.append((field.name, value))
     yield from _lines(found, indent)
 

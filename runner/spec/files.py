@@ -11,6 +11,7 @@ from pathlib import Path
 from runner import private
 from runner.errors import UsageError, printable
 
+DEFAULT = "specs"  # where nobody says where the specs are
 SUFFIXES = (".yaml", ".yml")
 
 
@@ -51,9 +52,9 @@ def find_files(paths: Sequence[str], root: Path, skipped: Skipped = lambda link,
 def _checked(path: str, start: Path, base: Path) -> Path:
     shown = printable(path)
     if "\0" in path or not os.path.exists(start):  # noqa: PTH110  # never raises: it may be too long
-        raise UsageError(
-            f"no such file or folder: `{shown}`", hint="paths start at the project root; `-C DIR` changes it"
-        )
+        first = ", and `runner init DIR` begins a new one" if path == DEFAULT else ""
+        hint = f"paths start at the project root; `-C DIR` changes it{first}"
+        raise UsageError(f"no such file or folder: `{shown}`", hint=hint)
     real = Path(os.path.realpath(start))
     if not real.is_relative_to(base) or not Path(os.path.normpath(start)).is_relative_to(base):
         raise UsageError(

@@ -90,7 +90,10 @@ def test_a_window_the_provider_has_not(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_a_missing_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["-C", str(tmp_path), "validate"]) == 64
-    assert "no such file or folder: `specs`" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "no such file or folder: `specs`" in told and "`runner init DIR` begins a new one" in told
+    assert run(["-C", str(tmp_path), "validate", "others"]) == 64
+    assert "runner init" not in capsys.readouterr().err
 
 
 def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
