@@ -184,6 +184,8 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     result = Result(plan, dict(last.written) if last else {}, last.submitted if last else 0, polled.collected)
     result.collected += last.collected if last else 0
     result.scoring = last.scoring if last else result.scoring
+    if last:
+        result.awaited = last.awaited | {part.address for part in last.plan.jobs if part.counts.in_flight}
     result.stopped, result.purse = {**(last.stopped if last else {}), **session.out_of_money}, purse
     resubmit_deferred(session, result, {batch.key for batch, _ in plan.leftovers}, refusal)
     unsearched: list[StepError] = []

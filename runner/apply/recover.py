@@ -209,7 +209,8 @@ def _what_is_gone(seen: Observed) -> str:
     if not seen.result_files:
         return "its input is gone: it is left alone"
     answers = f"the {seen.counts.completed:,} answers it had" if seen.counts.completed else "what it had"
-    return f"its files were deleted there: {answers} can only be asked, and paid for, again, where no results file has them"
+    paid = "can only be asked, and paid for, again, where no results file has them"
+    return f"its files were deleted there: {answers} {paid}"
 
 
 def _note_search(session: Session, looking: _Looking) -> None:

@@ -63,6 +63,7 @@ class Result(msgspec.Struct):
     collected: int = 0  # batches
     is_running: bool = False
     is_out_of_time: bool = False  # it ended since `--wait` did
+    awaited: frozenset[str] = frozenset()  # addresses of jobs that had requests in flight in an earlier pass
     purse: Purse = msgspec.field(default_factory=Purse)
     errors: list[StepError] = msgspec.field(default_factory=list)  # of the last pass
     stopped: dict[str, StepError] = msgspec.field(default_factory=dict)  # by job, why this apply sends no more of it

@@ -88,7 +88,7 @@ def _lines_of(
         there = session.output_file(job.output).exists()
         told = f"{job.output} as it was" if there else "no results file yet"
         lines.append(sums.line_of(job.address, told, part.counts))
-    elif result.scoring.is_news(job.address):
+    elif result.scoring.is_news(job.address) or job.address in result.awaited:  # another command may have collected it
         stands = standing.job_standing(part, session.records.jobs().get(job.address), asked)
         lines.append(sums.line_of(job.address, job.output, stands))
     else:

@@ -54,6 +54,20 @@ def test_looking_never_waits(tmp_path: Path, server: Server) -> None:
     lab.settled()
 
 
+def test_who_has_waited_is_told_what_it_came_to(tmp_path: Path, server: Server) -> None:
+    """Two wait for one batch, and whichever does not collect it says what came of it as well."""
+    lab = lab_in(tmp_path / "project", server)
+    server.fault(hold=0.5)
+    lab.apply("--no-wait", code=3)
+    both = [lab.start("apply", "specs/", "-y", "--poll", "0.05", "--lock-timeout", "60") for _ in range(2)]
+    time.sleep(1.5)  # both have looked, and wait
+    server.fault(hold=None)
+    told = [process.communicate(timeout=60)[0] for process in both]
+    assert [process.returncode for process in both] == [DONE, DONE]
+    assert all(one.startswith("answers  10 ok, 0 error of 10  results/answers.jsonl") for one in told), told
+    lab.settled()
+
+
 def clone(lab: OwnLab, root: Path) -> OwnLab:
     """The same repository elsewhere, against the same account."""
     shutil.copytree(lab.root / "specs", root / "specs")

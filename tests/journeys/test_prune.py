@@ -72,10 +72,7 @@ def test_a_clone_without_results_is_told_what_became_of_the_answers(remote: Look
     shutil.rmtree(lab.root / "results")
     lab.forget()
     done = lab.apply("--wait", "30s")
-    assert (
-        "its files were deleted there: the 2 answers it had can only be asked, and paid for, again, where no results file has them"
-        in done.stderr
-    )
+    assert "its files were deleted there: the 2 answers it had can only be asked, and paid for, again, " in done.stderr
     # and the new one is not taken for a duplicate of the one whose answers are gone
     assert [row["answer"] for row in lab.results()] == ["from batch_2"] * 2
     assert lab.apply().stdout == "Nothing to do\n"
