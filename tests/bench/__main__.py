@@ -6,12 +6,14 @@ python -m tests.bench --rows 200000
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from runner.files import size_below
+from tests.bench import compiling
 from tests.bench.test_client import FLOOR, Cost, apply, cost_of, environ, project
 from tests.journeys.audio.lab import AudioLab, sound
 from tests.journeys.lab import KEY, RUNNER, Lab, Server, serving
@@ -36,6 +38,20 @@ def row(name: str, floor: float, cost: Cost) -> None:
     print(f"| {name} | {floor:.2f} | {cost.cpu:.2f} | {cost.cpu / floor:.1f} | {cost.mib:.0f} |", flush=True)
 
 
+def compiled(folder: Path, rows: int) -> None:
+    """The pass over a dataset alone, in processes of their own: the floor's and ours in turns, the least of three."""
+    path = folder / "compiled.jsonl"
+    compiling.write_rows(path, rows)
+    for kind, name in (("names", "text and names"), ("rich", "filters, loops, conditions")):
+        found: dict[str, list[float]] = {"floor": [], "runner": []}
+        for _ in range(3):
+            for who, seconds in found.items():
+                command = [sys.executable, "-m", "tests.bench.compiling", str(path), kind, who]
+                seconds.append(float(subprocess.run(command, check=True, capture_output=True).stdout))
+        floor, ours = min(found["floor"]), min(found["runner"])
+        print(f"| compile {rows:,} rows, {name} | {floor:.2f} | {ours:.2f} | {ours / floor:.2f} | |", flush=True)
+
+
 def table(lab: Lab, scratch: Path, rows: int) -> None:
     """Everything of one project: applied, edited, planned and applied again."""
     dataset = str(lab.root / "data/rows.jsonl")
@@ -50,6 +66,7 @@ def table(lab: Lab, scratch: Path, rows: int) -> None:
     begun = least([sys.executable, "-c", "pass"])
     one_pass = least([sys.executable, str(PASS), dataset, "sent.jsonl"])
     print("| path | floor s | runner s | ratio | MiB |\n|---|---|---|---|---|")
+    compiled(scratch, rows)
     first = apply(lab)
     floor = [sys.executable, str(FLOOR), dataset, f"{lab.server.url}/v1/", KEY, str(scratch)]
     row(f"end to end, {rows:,} rows", least(floor), first)
