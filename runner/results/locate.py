@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from runner.job.outcomes import ANSWERS, ENTRY_BYTES, Outcome
-from runner.job.packed import BUCKETS, KEY_BYTES, bounds, keys_of, restricted
+from runner.job.outcomes import ANSWERS, ENTRY_BYTES, Outcome, good
+from runner.job.packed import BUCKETS, KEY_BYTES, bounds, keys_of, restricted, without
 from runner.remotes.reading.lines import COMMON
 from runner.remotes.vendor import Reader
 
@@ -83,9 +83,12 @@ def locate(keys: bytes | bytearray, sources: Sequence[OutcomeSource]) -> Chosen:
 
 
 def locate_few(keys: bytes, sources: Sequence[OutcomeSource]) -> Chosen:
-    """The same of a few rows among many: of the sources no more is looked at than what they say of these."""
-    asked = keys_of(keys)
-    return locate(keys, [replace(one, index=restricted(one.index, asked, ENTRY_BYTES)) for one in sources])
+    """The same of a few rows among many: of the sources no more is looked at than what they may say of these."""
+    asked, told = keys_of(keys), [b""] * len(sources)
+    for number in sorted(range(len(sources)), key=lambda number: -sources[number].generation):
+        told[number] = restricted(sources[number].index, asked, ENTRY_BYTES)
+        asked = without(asked, good(told[number]))  # no older source takes the place of a good answer, nor a later one
+    return locate(keys, [replace(source, index=index) for source, index in zip(sources, told, strict=True)])
 
 
 def _best(segments: list[tuple[int, int, int]], sources: Sequence[OutcomeSource]) -> dict[bytes, tuple[int, int]]:
