@@ -75,15 +75,14 @@ def is_as_labelled(seen: Observed, keys: bytes) -> bool:
 def may_say_more(session: Session, provider: Provider, seen: Observed, keys: bytes | None, size: int) -> bool:
     """Whether a batch whose input cannot be read holds requests that nothing names yet, and its results will.
 
-    It has not ended, owes a file, or has finished more than its files hold; the latter two for as long as files are
-    waited for.
+    It has not ended, owes a file, or holds more than its files name; the latter two for as long as files are waited for.
     """
     if size or seen.continued_from:
         return False
     if not seen.phase.has_ended:
         return keys is None
     told = len(keys or b"") // KEY_BYTES
-    if seen.results_are_final and told >= seen.counts.completed + seen.counts.failed:
+    if seen.results_are_final and told >= named.held_by(seen):
         return False
     return seen.ended_at is not None and session.time_at(provider) - seen.ended_at < FILES_SETTLE
 

@@ -36,15 +36,21 @@ def by_input(session: Session, provider: Provider, seen: Observed) -> tuple[byte
 def by_results(session: Session, provider: Provider, seen: Observed) -> bytes | None:
     """The keys that the result files of an ended batch name; None where there is none to be had.
 
-    A download may be cut on its way. So where more has finished than they name, they are fetched again.
+    A download may be cut on its way. So where it holds more than they name, they are fetched again: of one that expired
+    the lines of what was not answered may hide that others are missing.
     """
     keys = b""
     for _ in range(DOWNLOADS):
         found = _in_results(session, provider, seen, _told_in)
         keys = union([keys, *(told for told, _ in found)])
-        if len(keys) // KEY_BYTES >= seen.counts.completed + seen.counts.failed:
+        if len(keys) // KEY_BYTES >= held_by(seen):
             break
     return keys or None
+
+
+def held_by(seen: Observed) -> int:
+    """How many requests a batch holds, as far as its remote counts them."""
+    return max(seen.counts.total, seen.counts.completed + seen.counts.failed)
 
 
 def answers(session: Session, provider: Provider, seen: Observed) -> bytes | None:

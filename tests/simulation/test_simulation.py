@@ -67,6 +67,8 @@ MENDED = (
     402_466,  # adopted in the middle of a pass, over a record of its name that stood elsewhere
     402_342,  # what is known of a job whose remote said "later" to the rest of a search that was cut off
     10_096_002_859,  # another clone gave it up and took its input away, which alone had said whose it was
+    4_097_002_658,  # a download that was cut, of a batch whose results alone say what it holds
+    5_097_005_206,  # two that share a state: what the first has left, the second went on with
     94_000_016,  # an older memory is put back while the remote hides what was sent since
 )
 SWEEP = 20_000
