@@ -75,7 +75,7 @@ def is_as_labelled(seen: Observed, keys: bytes) -> bool:
 def may_say_more(session: Session, provider: Provider, seen: Observed, keys: bytes | None, size: int) -> bool:
     """Whether a batch whose input cannot be read holds requests that nothing names yet, and its results will.
 
-    It has not ended, owes a file, or holds more than its files name; the latter two for as long as files are waited for.
+    It has not ended, owes a file, or holds more than its files name; the latter two as long as files are waited for.
     """
     if size or seen.continued_from:
         return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from msgspec import Raw, Struct
 
@@ -54,8 +56,8 @@ class PigeonholeReader:
 
     shapes: tuple[Shape, ...] = ()
 
-    def plain(self, line: bytes) -> Plain | None:
-        return None
+    def plains(self, lines: Sequence[bytes]) -> Sequence[Plain | None]:
+        return [None] * len(lines)
 
     def parse(self, line: bytes) -> Parsed:
         try:
