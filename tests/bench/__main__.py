@@ -19,6 +19,7 @@ from tests.journeys.audio.lab import AudioLab, sound
 from tests.journeys.lab import KEY, RUNNER, Lab, Server, serving
 
 PASS = Path(__file__).with_name("edited.py")
+REWRITE = Path(__file__).with_name("rewritten.py")
 EDITS = 10
 LOOK = "import os; [os.stat(e.path) for d in os.scandir('calls') for e in os.scandir(d.path)]"
 CONTENTS = 100  # of all recordings: what they hold is not looked at again, however much it is
@@ -71,6 +72,9 @@ def table(lab: Lab, scratch: Path, rows: int) -> None:
     floor = [sys.executable, str(FLOOR), dataset, f"{lab.server.url}/v1/", KEY, str(scratch)]
     row(f"end to end, {rows:,} rows", least(floor), first)
     size = size_below(lab.root / ".runner") / rows
+    (lab.root / "results/answers.jsonl").unlink()
+    again = [sys.executable, str(REWRITE), dataset, "output.jsonl", "rewritten.jsonl"]
+    row("results written again", least(again), apply(lab))
     edit(Path(dataset), rows)
     row(f"plan after {EDITS} edits", one_pass, plan())
     row("apply of them", one_pass, apply(lab))

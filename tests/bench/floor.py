@@ -28,22 +28,20 @@ def main(rows: Path, url: str, key: str, folder: Path) -> None:
             while lines := list(islice(source, LARGEST_BATCH)):
                 write(lines, LARGEST_BATCH * len(batches), folder / "input.jsonl")
                 batches.append(sent(client, folder / "input.jsonl"))
-        with open(folder / "results.jsonl", "wb") as results:
+        with open(folder / "results.jsonl", "wb") as results, open(folder / "output.jsonl", "wb+") as kept:
             for batch in batches:
                 while batch["status"] != "completed":
                     time.sleep(0.5)
                     batch = client.get(f"batches/{batch['id']}").json()
-                with (
-                    client.stream("GET", f"files/{batch['output_file_id']}/content") as reply,
-                    open(folder / "output.jsonl", "wb") as kept,
-                ):
+                begun = kept.tell()
+                with client.stream("GET", f"files/{batch['output_file_id']}/content") as reply:
                     for chunk in reply.iter_bytes():
                         kept.write(chunk)
-                with open(folder / "output.jsonl", "rb") as got:
-                    for line in got:
-                        answer = decode(line)
-                        text = answer["response"]["body"]["choices"][0]["message"]["content"]
-                        results.write(encode({"custom_id": answer["custom_id"], "answer": text}) + b"\n")
+                kept.seek(begun)
+                for line in kept:
+                    answer = decode(line)
+                    text = answer["response"]["body"]["choices"][0]["message"]["content"]
+                    results.write(encode({"custom_id": answer["custom_id"], "answer": text}) + b"\n")
 
 
 def write(lines: list[bytes], first: int, path: Path) -> None:
