@@ -19,32 +19,11 @@ def main() -> None:
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None stands for "cannot be imported"
     # pydantic looks through every installed package for plugins; none of them is asked to see specs.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    _without_plugins("pydantic.plugin._loader")
     from runner.cli.main import run
 
     code = run(sys.argv[1:])
     gc.freeze()
     sys.exit(code)
-
-
-def _without_plugins(loader: str) -> None:
-    """Have pydantic find none without importing what finds them: a fortieth of a first apply, for an empty list.
-
-    Whatever else is asked of that module, of whichever pydantic, the module itself answers.
-    """
-
-    def other(name: str) -> object:
-        if name.startswith("__"):  # what the import system asks of any module
-            raise AttributeError(name)
-        import importlib
-
-        if sys.modules.get(loader) is found:
-            del sys.modules[loader]
-        return getattr(importlib.import_module(loader), name)
-
-    found = type(sys)(loader)
-    found.__dict__.update(get_plugins=tuple, __getattr__=other)
-    sys.modules.setdefault(loader, found)
 
 
 if __name__ == "__main__":

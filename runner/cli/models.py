@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from runner.cli.modelview import ModelsView
 
 
+_WITH_EXTRA = {"local": "runner-batch[local]", "asr": "runner-batch[asr]"}
+
+
 @click.group("models")
 def command() -> None:
     """The models of the embedded server."""
@@ -30,7 +33,7 @@ def list_models(form: str) -> None:
         return
     say(modelview.text_of(view))
     for extra in sorted({one.extra for one in view.models if not one.is_installed}):
-        say(f"\nThe extra `{extra}` is not installed: `pip install 'runner-batch[{extra}]'`", err=True)
+        say(f"\nThe extra `{extra}` is not installed: `pip install '{_WITH_EXTRA[extra]}'`", err=True)
 
 
 def _view() -> ModelsView:
