@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import filecmp
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -120,3 +121,9 @@ def size_below(folder: Path) -> int:
             with suppress(OSError):
                 total += os.lstat(os.path.join(path, name)).st_size  # noqa: PTH118  # a hundred thousand files
     return total
+
+
+def sha256_of(path: Path) -> bytes:
+    """Of what a file holds, 32 bytes. Raises OSError."""
+    with path.open("rb", buffering=0) as file:
+        return hashlib.file_digest(file, "sha256").digest()

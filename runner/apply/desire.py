@@ -24,8 +24,8 @@ from runner.compile.shard import DigestOf, before_of, identity_of
 from runner.compile.spool import Spool
 from runner.data.contents import Contents, FileMemo
 from runner.data.digests import Digests
-from runner.data.files import sha256_of
 from runner.errors import Mark, Problem, SpecError
+from runner.files import sha256_of
 from runner.job.capabilities import MESSAGE_CHARS, Capabilities, Content, Transport
 from runner.job.desired import Desired
 from runner.job.params import certain_params

@@ -7,7 +7,6 @@ its job. What was ours and was changed since is kept: a table under another name
 from __future__ import annotations
 
 import filecmp
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,6 +18,7 @@ from msgspec.structs import replace
 from runner.apply.session import Session
 from runner.apply.tables import about_of, table_of, wanted_of
 from runner.errors import DataError, RunnerError
+from runner.files import sha256_of
 from runner.job.desired import Desired
 from runner.job.project import AnyJob, AudioJob
 from runner.job.recorded import JobRecord
@@ -106,12 +106,6 @@ def _strangers_in(folder: Path, recordings: Iterator[str]) -> str:
 # --- what was ours, and was changed since -------------------------------------------------------------------------
 
 
-def sha256_of(path: Path) -> str:
-    """Of a file, as 64 hex characters. Raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def is_as_left(session: Session, path: Path, written: Written | None) -> bool:
     """Whether an output, or scores beside it, is there, and holds what this state wrote last, whenever it was touched.
 
@@ -175,7 +169,7 @@ def foretold(session: Session, job: Desired, record: JobRecord | None) -> str:
             continue
         if listed.file not in wanted:
             orphans.append(listed.transcript)
-        elif listed.sha256 and sha256_of(file) != listed.sha256:
+        elif listed.sha256 and sha256_of(file).hex() != listed.sha256:
             edited.append(listed.transcript)
     return ours.told(edited, orphans)
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import msgspec
 
 from runner.errors import UsageError
-from runner.files import whole
-from runner.results.verify import count_lines, sha256_of
+from runner.files import sha256_of, whole
+from runner.results.lines import count_lines
 from runner.results.wholefile import target_of
 
 VERSION = 1
@@ -96,7 +96,7 @@ class RawFolder:
             kind=kind,
             rows=count_lines(target),
             size_bytes=target.stat().st_size,
-            sha256=sha256_of(target),
+            sha256=sha256_of(target).hex(),
         )
         self._taken.add(path.casefold())
         self.files.append(file)

@@ -26,11 +26,11 @@ from runner.compile.longest import longest_answer
 from runner.compile.shard import identity_of
 from runner.compile.spool import KeptLines, Spool
 from runner.compile.stamps import Stamps
-from runner.data.files import sha256_of
 from runner.data.rows import SourceRow, open_blocks, signature
 from runner.data.segments import Unsuitable, suits
 from runner.data.unique import IdHashes
 from runner.errors import DataError, Problem
+from runner.files import sha256_of
 from runner.job import wireid
 from runner.job.project import Job
 from runner.remotes.vendor import Lines

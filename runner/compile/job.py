@@ -13,10 +13,11 @@ from typing import IO, TYPE_CHECKING, NoReturn
 
 from runner.compile import digest, ids, shard
 from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES, Line, RowView
-from runner.data.files import content_digest, sha256_of
+from runner.data.files import content_digest
 from runner.data.rows import Block, open_blocks, signature
 from runner.data.sparse import blocks_at
 from runner.errors import DataError, Mark
+from runner.files import sha256_of
 from runner.job.project import Job
 from runner.remotes.vendor import Lines
 

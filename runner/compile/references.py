@@ -23,9 +23,10 @@ from runner.compile.parse import parse
 from runner.compile.program import rendered, sampled, where_of
 from runner.compile.stream import Rendering
 from runner.compile.texts import Null, text_of
-from runner.data.files import content_digest, sha256_of
+from runner.data.files import content_digest
 from runner.data.rows import SourceRow, open_rows
 from runner.errors import DataError, Mark
+from runner.files import sha256_of
 from runner.job.project import Join
 
 _IN_MEMORY = 1 << 20

@@ -20,10 +20,11 @@ from runner import files
 from runner.compile.blocks import REST_BYTES, Before, Packed, Pieces, Share
 from runner.compile.compiled import KEY_BYTES, Wanted
 from runner.compile.stamps import NO_STAMPS, Stamps
-from runner.data.files import content_digest, sha256_of, signature
+from runner.data.files import content_digest, signature
 from runner.data.segments import Segment
 from runner.data.source import FileStamp
 from runner.errors import DataError, SpecError
+from runner.files import sha256_of
 from runner.job.params import params_of
 from runner.job.project import Job, Message
 from runner.remotes.vendor import Lines

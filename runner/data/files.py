@@ -22,6 +22,7 @@ from runner import formats, private
 from runner.data import sniff
 from runner.data.source import DataSource, FileStamp, matches
 from runner.errors import DataError, Mark, printable
+from runner.files import sha256_of
 
 if TYPE_CHECKING:
     from runner.zstd import ZstdDecompressor
@@ -76,12 +77,6 @@ def _refuse_private(dataset: DataSource, path: str, real: str, root: Path) -> No
             hint="if it is data, give it another name; `git add` it if everybody may see it",
             mark=dataset.mark,
         )
-
-
-def sha256_of(path: Path) -> bytes:
-    """Of what a file holds. Raises OSError."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 def content_digest(dataset: DataSource, root: Path, digest_of: Callable[[Path], bytes] = sha256_of) -> str:

@@ -63,6 +63,16 @@ def scan_runs(path: Path, *, longest_bytes: int = LONGEST_LINE_BYTES) -> Iterato
             yield offset, [_whole(parts, held, b"", longest_bytes)]
 
 
+def count_lines(path: Path) -> int:
+    """Lines that are not empty bytes: every b"\\n", and what follows the last one. Raises OSError."""
+    lines, ends_whole = 0, True
+    with path.open("rb", buffering=0) as source:
+        while chunk := source.read(CHUNK_BYTES):
+            lines += chunk.count(b"\n")
+            ends_whole = chunk.endswith(b"\n")
+    return lines + (not ends_whole)
+
+
 def _whole(parts: list[bytes], held: int, piece: bytes, longest_bytes: int) -> bytes:
     """The line out of its parts, or only a stump of it when it is too long to be held."""
     if held + len(piece) > longest_bytes:

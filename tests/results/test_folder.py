@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.data.files import sha256_of
 from runner.errors import DataError, RunnerError, StateError
+from runner.files import sha256_of
 from runner.job.observed import Phase
 from runner.remotes.audio import Heard, Receipt, Recording, line_of
 from runner.results import fingerprint

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from runner.data.files import sha256_of
+from runner.files import sha256_of
 from runner.results import fingerprint
 
 
