@@ -216,8 +216,8 @@ def has_lost_its_root(history: History, batch: RemoteBatch, now: float) -> bool:
         then = [one for one in history.remote.batches if one.id == batch.continued_from and one.is_there(batch.sent_at)]
         if not then or not then[0].is_there(now) or then[0].was_cancelled or then[0].files_gone_at <= now:
             return True  # one that was made again under its name is another
-        if _may_hold_unnamed(history) and then[0].failure is not None:
-            return True  # it failed as a whole: neither an input nor a result names what it was asked
+        if any(_names_it_nowhere(history, key, then[0], now) for key in batch.keys):
+            return True  # neither an input nor a result of it names what it left, as where it failed as a whole
         batch = then[0]
     return False
 
