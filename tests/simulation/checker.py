@@ -251,6 +251,8 @@ def _is_excused(history: History, key: bytes, earlier: RemoteBatch, later: Remot
         return True  # what was found then is forgotten
     if {earlier.id, later.id} & twins:
         return True
+    if earlier.who != later.who and _names_it_nowhere(history, key, earlier, later.sent_at):
+        return True  # to another clone it is as to one that has lost its state
     if _can_be_counted(history, key, earlier, later):
         return False
     if later.is_unwanted and later.was_cancelled:

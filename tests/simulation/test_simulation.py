@@ -70,6 +70,7 @@ MENDED = (
     4_097_002_658,  # a download that was cut, of a batch whose results alone say what it holds
     5_097_005_206,  # two that share a state: what the first has left, the second went on with
     4_098_005_026,  # a continuation of what says nothing of the rows that it left
+    4_098_011_890,  # another clone's files stay short, and nothing else says what it holds
     94_000_016,  # an older memory is put back while the remote hides what was sent since
 )
 SWEEP = 20_000
