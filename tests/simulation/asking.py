@@ -77,7 +77,8 @@ def note_cut(remote: CallRemote, applier: Applier, now: float) -> set[bytes]:
             key = keys[16 * number : 16 * number + 16]
             cut.add(key)
             this = batch.key, number, read_states(path)[number].intents
-            if this not in remote.cut:  # another process died before it looked at the same call
+            is_known = remote.unheard.get(key, -1.0) >= remote.world.intents.get((path, number), NEVER)
+            if this not in remote.cut and not is_known:  # else its reply was lost, or another process died over it
                 remote.unsure.append((now, key))
             remote.cut.add(this)
             made = [call for call in remote.calls if call.key == key]

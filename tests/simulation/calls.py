@@ -51,6 +51,7 @@ class CallRemote:
         self.habits = habits
         self.calls: list[Call] = []  # in the order they were sent
         self.unsure: list[tuple[float, bytes]] = []  # calls that ended without an answer
+        self.unheard: dict[bytes, float] = {}  # when the last of them was sent whose reply was lost, by request
         self.refused: set[bytes] = set()  # recordings that were turned away one by one
         self.sent: list[tuple[float, bytes]] = []  # all that may have arrived
         self.answers_at_once = False
@@ -80,6 +81,11 @@ class CallRemote:
             f"{call.id} is {key.hex()[:4]}, taken {taken_at:.1f}, {call.verdict.value} at {call.ends_at:.1f}{gone}",
         )
         return call
+
+    def lose_reply(self, key: bytes, sent_at: float) -> None:
+        """Whatever came of a call, nobody heard of it."""
+        self.unsure.append((sent_at, key))
+        self.unheard[key] = sent_at
 
     def call(self, remote_id: str) -> Call | None:
         """What has this id, while there is something."""

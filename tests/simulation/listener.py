@@ -83,7 +83,7 @@ class SimulatedListener:
             return call
         self._leave_to_chance(key, sent_at)
         self._end(key, sent_at)
-        remote.unsure.append((sent_at, key))
+        remote.lose_reply(key, sent_at)
         raise OutcomeUnknown("no answer")
 
     def _end(self, key: bytes, sent_at: float) -> None:
@@ -91,7 +91,7 @@ class SimulatedListener:
             self.turns.meanwhile()
             self._world.boundary("after submit")
         except Crash:
-            self._remote.unsure.append((sent_at, key))
+            self._remote.lose_reply(key, sent_at)
             raise
 
     def _leave_to_chance(self, key: bytes, sent_at: float) -> None:

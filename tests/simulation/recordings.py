@@ -12,6 +12,7 @@ from typing import NamedTuple
 from runner.compile.audio import Asked, CompiledAudio
 from runner.compile.compiled import RowView, Wanted
 from runner.errors import DataError, Mark
+from runner.job.calls import CallStep
 from runner.job.project import AudioJob, Model, Project, ProviderBlock
 from runner.job.wireid import custom_id_of
 from runner.state.grouped import Item
@@ -106,6 +107,7 @@ class SimulatedJournal(DiskJournal):
 
     def __init__(self, path: Path, raw: Path, rows: int, world: World) -> None:
         self._world = world
+        self._file = path
         super().__init__(path, raw, rows)
 
     def _make_durable(self, group: list[Item]) -> None:
@@ -115,6 +117,8 @@ class SimulatedJournal(DiskJournal):
         for item in group:
             for entry in item.entries:
                 world.note("journal", entry.ordinal, entry.step.name, entry.remote_id)
+                if entry.step is CallStep.INTENT:
+                    world.intents[self._file, entry.ordinal] = world.seconds
         world.boundary("after a commit")
 
     def _put(self, descriptor: int, data: bytes, at: int) -> None:

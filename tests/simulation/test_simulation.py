@@ -72,6 +72,7 @@ MENDED = (
     4_098_005_026,  # a continuation of what says nothing of the rows that it left
     4_098_011_890,  # another clone's files stay short, and nothing else says what it holds
     94_000_016,  # an older memory is put back while the remote hides what was sent since
+    17_098_004_919,  # a reply that was lost, and the process died before it had written that down
 )
 SWEEP = 20_000
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from runner.clock import left_of
 from runner.job.recorded import Stop
@@ -49,6 +50,7 @@ class World:
         self.duplicates: dict[str, float] = {}  # by remote id, when it was first written down as a duplicate
         # by remote id, when its record said that it is stopped since it takes too long, whose it was, and what then
         self.told_to_stop: dict[str, list[tuple[float, str, Stop]]] = {}
+        self.intents: dict[tuple[Path, int], float] = {}  # by journal and row, when the last was written
         self.off = timedelta()  # how far our own clock is ahead of the remote's
         self.crash_rate = 0.0
         self.fault_rate = 0.0
