@@ -90,13 +90,26 @@ class Commands:
         self._seen: Reviewed = {}  # in the plan that somebody looked at last
         self._held_to: Reviewed | None = None
 
-    def _check_sent(self, keys: list[bytes]) -> None:
-        """Told of each create that is new."""
-        self._check_order(keys)
+    def _check_sent(self, batch: RemoteBatch) -> None:
+        """Told of each create that is new, and of each that carries its rows: such a one may have been put off."""
+        keys = batch.keys
+        if not self._was_begun(batch):
+            self._check_order(keys)
         if self._held_to is not None and not set(keys) <= {
             key for seen in self._held_to.values() for key in unpack(seen)
         }:
             self._history.blame("review: an apply that is held to a plan sends what is not in it")
+
+    def _was_begun(self, batch: RemoteBatch) -> bool:
+        """Whether the same was put off before: what was begun goes on, whatever is wanted since of what it needs."""
+        made = self._history.remote.batches
+        put_off = {one.id for one in made if one.was_deferred and one.label == batch.label}
+        return bool(put_off) and any(
+            record.stage is Stage.INTENT and not put_off.isdisjoint(record.refused)
+            for applier in self._history.appliers
+            for record in SimulatedRecords(applier.store).batches()
+            if applier.name == batch.who
+        )
 
     def _check_order(self, keys: list[bytes]) -> None:
         """Nothing of a job is sent while a request of a job that it needs, or asks about, was never sent at all.

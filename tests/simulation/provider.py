@@ -123,7 +123,7 @@ class SimulatedProvider:
             return remote.observed(self._compared(there, submission, upload))
         batch = self._batch(submission, upload, sent_at)
         if not batch.input_ref or batch.input_ref not in self._created_from:  # else it was put off, and comes again
-            world.sends(list(batch.keys))
+            world.sends(batch)
         self._created_from.add(batch.input_ref)
         remote.may_meet_a_stranger(batch)
         if world.happens(world.crash_rate):

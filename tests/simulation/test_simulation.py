@@ -73,6 +73,7 @@ MENDED = (
     4_098_011_890,  # another clone's files stay short, and nothing else says what it holds
     94_000_016,  # an older memory is put back while the remote hides what was sent since
     17_098_004_919,  # a reply that was lost, and the process died before it had written that down
+    6_098_013_930,  # put off, and meanwhile what its job needs got a row more
 )
 SWEEP = 20_000
 

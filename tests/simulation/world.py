@@ -6,9 +6,13 @@ import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.clock import left_of
 from runner.job.recorded import Stop
+
+if TYPE_CHECKING:
+    from tests.simulation.remote import RemoteBatch
 
 BEGIN = datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC)
 MOST_SLEEPS = 600  # of one apply; nothing in a history takes that many
@@ -61,7 +65,7 @@ class World:
         self.is_commanded = False  # what is cancelled now, a person wants cancelled
         self.other: Callable[[], None] | None = None  # a pass of another applier
         self.stop: Callable[[], None] = lambda: None
-        self.sends: Callable[[list[bytes]], None] = lambda keys: None  # told of each create that is new
+        self.sends: Callable[[RemoteBatch], None] = lambda batch: None  # told of each create that is new
         self.sleeps = 0
         self._is_nested = False
 
