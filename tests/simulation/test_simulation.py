@@ -74,6 +74,7 @@ MENDED = (
     94_000_016,  # an older memory is put back while the remote hides what was sent since
     17_098_004_919,  # a reply that was lost, and the process died before it had written that down
     6_098_013_930,  # put off, and meanwhile what its job needs got a row more
+    14_098_017_129,  # asked again since its file was cut, which was whole before the new answer came
 )
 SWEEP = 20_000
 

@@ -106,11 +106,18 @@ def _is_asked_elsewhere(history: History, applier: Applier, key: bytes) -> bool:
     return any(one.id in adopted and one.who != applier.name and key in one.keys for one in made)
 
 
-def _was_asked_unseen(history: History, key: bytes, answer: str) -> bool:
-    """Whether somebody had asked it again while nothing showed the batch that gave this answer: there are two then."""
+def _was_asked_unseen(history: History, key: bytes, was: str, now: str | None) -> bool:
+    """Whether somebody had asked it again while the batch that gave an answer was not shown, or its file was cut.
+
+    There are two then, and of those the newest is shown: the one that was asked for since.
+    """
     made = history.remote.batches if history.remote else ()
-    gave = [one for one in made if answer == one.answer(key)]
-    return any(key in asked.keys and one.is_hidden(asked.at, asked.at) for one in gave for asked in history.asked)
+    gave = [one for one in made if was == one.answer(key)]
+    newer = [one.sent_at for one in made if now == one.answer(key)]
+    asked = [one.at for one in history.asked if key in one.keys]
+    if any(one.is_hidden(at, at) for one in gave for at in asked):
+        return True
+    return any(key in one.cut_keys and one.over_at <= at <= sent for one in gave for at in asked for sent in newer)
 
 
 def _note_answers(history: History, applier: Applier, spec: JobSpec) -> None:
@@ -119,7 +126,7 @@ def _note_answers(history: History, applier: Applier, spec: JobSpec) -> None:
         if before is not None and before[1] != line.answer and history.is_tame:
             since, was = before
             is_replaced = any(key in one.keys and one.replaces for one in history.asked)  # the newest answer is shown
-            is_known = is_replaced or _was_asked_unseen(history, key, was)
+            is_known = is_replaced or _was_asked_unseen(history, key, was, line.answer)
             if not is_known and not history.forgotten_since(since, applier.name):
                 history.blame(f"changed: the answer to {key.hex()[:4]} was {was}, is {line.answer}")
         if line.answer is not None:
