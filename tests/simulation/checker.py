@@ -68,7 +68,7 @@ def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBa
         for one in history.asked
     ):
         return ""
-    if history.accepted(earlier, later):
+    if history.accepted(earlier, later) or _knew_of_no_decision(history, key, earlier, later):
         return ""
     lost = [one for one in history.forgotten if one.who == later.who and earlier.sent_at <= one.at <= later.sent_at]
     is_unknown = bool(lost) and key not in lost[-1].kept
@@ -179,6 +179,28 @@ def _is_lifted(history: History, key: bytes, earlier: RemoteBatch, later: Remote
             return True
     is_gone = min(earlier.gone_at, earlier.files_gone_at) <= asked.at or key in earlier.cut_keys
     return earlier.over_at <= asked.at and (is_gone or earlier.verdict(key) is not Verdict.OK)
+
+
+def _knew_of_no_decision(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBatch) -> bool:
+    """Whether another clone asked it in an older generation than the one in which a person wants it answered anew.
+
+    He said so in the clone that asks it now, and no answer of an older generation settles it there, however late it
+    came: what is wanted anew is no mistake.
+    """
+    if earlier.who == later.who or earlier.over_at > later.sent_at:
+        return False
+    return any(
+        one.replaces
+        and key in one.keys
+        and one.who == later.who
+        and _generation_of(earlier) < one.generation <= _generation_of(later)
+        and not history.forgotten_since(one.at, one.who)
+        for one in history.asked
+    )
+
+
+def _generation_of(batch: RemoteBatch) -> int:
+    return int(batch.label.get("runner_generation", "0"))
 
 
 def _could_be_listed(history: History, earlier: RemoteBatch, later: RemoteBatch, since: float) -> bool:

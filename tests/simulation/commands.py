@@ -320,7 +320,8 @@ class Commands:
             packed = applier.objects.read_set(one.keys_object)
             keys = frozenset(packed[at : at + 16] for at in range(0, len(packed), 16))
             if not any(known.decided == one.decided_at and known.keys == keys for known in asked):
-                asked.append(Asked(self._world.seconds, keys, one.replaces, one.decided_at))
+                now = self._world.seconds
+                asked.append(Asked(now, keys, one.replaces, one.decided_at, applier.name, one.generation))
 
     def cancel(self, applier: Applier) -> None:
         """`runner cancel` of one job that has something in flight."""

@@ -46,6 +46,8 @@ class Asked:
     keys: frozenset[bytes]
     replaces: bool
     decided: datetime
+    who: str = ""
+    generation: int = 0  # that it opened, among those of whoever decided
 
 
 @dataclass(slots=True)

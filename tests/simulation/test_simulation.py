@@ -75,6 +75,7 @@ MENDED = (
     17_098_004_919,  # a reply that was lost, and the process died before it had written that down
     6_098_013_930,  # put off, and meanwhile what its job needs got a row more
     14_098_017_129,  # asked again since its file was cut, which was whole before the new answer came
+    4_098_015_042,  # to be replaced, and another clone that did not know asked it for the first time
 )
 SWEEP = 20_000
 
