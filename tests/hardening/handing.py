@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from runner import rawfile
 from tests.hardening.conftest import OwnLab
 from tests.hardening.reading import Reading, read, whole_number
 from tests.hardening.spoiling import BOTH, ERROR, OUTPUT, Fault, Spoil, id_of
@@ -175,8 +176,12 @@ class SpoiledLab(OwnLab):
         return [json.loads(line, parse_int=whole_number, parse_constant=_no_json) for line in data.split(b"\n") if line]
 
     def kept(self) -> set[bytes]:
-        """Every raw file that is kept."""
-        return {path.read_bytes() for path in self.root.glob(".runner/objects/*/*.jsonl")}
+        """Every raw file that is kept, as it came."""
+        found = set()
+        for path in self.root.glob(".runner/objects/*/*.jsonl*"):
+            with rawfile.opened(path.with_name(path.name.removesuffix(".zst"))) as file:
+                found.add(file.read())
+        return found
 
 
 def _no_json(word: str) -> None:

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -100,6 +100,13 @@ class ShelfObjects:
 
     def read_set(self, name: str) -> bytes:
         return self.read(name, name.removeprefix("sets/"))
+
+    def keep_sets(self, names: Collection[str]) -> None:
+        for name in [name for name in self._shelf.objects if name.startswith("sets/") and name not in names]:
+            del self._shelf.objects[name]
+
+    def pack(self, batch: str, result: ResultObject) -> None:
+        """Nothing: the shelf has room."""
 
     def place(self, name: str) -> Path:
         path = self._folder / name
