@@ -264,6 +264,8 @@ def _is_excused(history: History, key: bytes, earlier: RemoteBatch, later: Remot
         return True  # nobody could see it; then it was found, stopped, counted and shown
     if history.runs_late and _is_late(history, earlier):
         is_paid_once = earlier.failure is not None or later.verdict(key) is Verdict.NONE
+        if history.remote.habits.by_results and Verdict.FINAL in (earlier.verdict(key), later.verdict(key)):
+            is_paid_once = True  # nothing said whose it is while it ran, and what one refused the other may answer
         return is_paid_once or bool({earlier.id, later.id} & twins) or _says_nothing_yet(history, earlier)
     if history.is_tame:
         return False
