@@ -96,6 +96,8 @@ def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBa
         _is_unheard(history, earlier, later.sent_at) or _is_known_by_nothing(history, earlier)
     ):
         return ""  # refused before anybody heard of it, and nothing shows that it was ours
+    if earlier.is_final_refusal and history.remote.deleted_at.get(earlier.input_ref, NEVER) < earlier.over_at:
+        return ""  # its input was taken away before it was refused: so a refusal says that nothing came of its create
     if earlier.failure is not None and not earlier.was_cancelled:
         is_forgotten = lost and not (history.remote.habits.is_named and later.sent_at < earlier.gone_at)
         return "" if is_forgotten else "was refused as a whole"

@@ -182,6 +182,7 @@ class Remote:
         self.habits = habits
         self.uploads: dict[str, tuple[str, bytes]] = {}  # ref -> (name, content)
         self.deleted_uploads: dict[str, tuple[str, bytes]] = {}
+        self.deleted_at: dict[str, float] = {}  # of uploads
         self.deleted_files: dict[str, float] = {}  # of results, and since when
         self.batches: list[RemoteBatch] = []  # in the order they were sent
         self.unheard: set[bytes] = set()  # of creates that had no answer, where nobody can search for them
@@ -194,6 +195,7 @@ class Remote:
         if ref not in self.uploads:
             return
         self.deleted_uploads[ref] = self.uploads.pop(ref)
+        self.deleted_at[ref] = now
         self.world.note("remote", f"{ref} is deleted")
         for batch in [one for one in self.batches if one.input_ref == ref and one.created_at > now]:
             if self.habits.is_named:
