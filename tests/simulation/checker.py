@@ -482,6 +482,7 @@ def _counts_for(history: History, key: bytes, one: RemoteBatch, last: RemoteBatc
     if one.failure is not None and not one.was_cancelled and not history.remote.habits.is_named:
         is_gone = True  # it was refused as a whole: it holds nothing, so that a search passes it by
     is_gone = is_gone or _names_it_nowhere(history, key, one, last.sent_at)
+    is_gone = is_gone or _was_pruned(history, one, last.sent_at)
     return not (is_forgotten and (is_gone or has_lost_its_root(history, one, last.sent_at)))
 
 

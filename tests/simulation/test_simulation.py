@@ -76,6 +76,7 @@ MENDED = (
     6_098_013_930,  # put off, and meanwhile what its job needs got a row more
     14_098_017_129,  # asked again since its file was cut, which was whole before the new answer came
     4_098_015_042,  # to be replaced, and another clone that did not know asked it for the first time
+    10_099_008_971,  # asked as often as it may be, then pruned, and the memory was lost
     99_005_360,  # refused for its lines, just after its input was taken away
     7_000_500_013,  # a create that came late and nothing names, and of two that asked the same one refused it
 )
