@@ -13,7 +13,7 @@ from runner.remotes.audio import Receipt
 from runner.remotes.online import Answered, refusal_line
 from runner.remotes.reading.lines import COMMON
 from runner.remotes.transport.caller import Caller
-from runner.remotes.transport.loop import TELL_SECONDS, Loop, Task
+from runner.remotes.transport.loop import TELL_SECONDS, Loop, Task, code_of
 from runner.remotes.transport.pace import Pace
 from runner.remotes.vendor import Budget, Work
 
@@ -22,7 +22,6 @@ PAUSES_OF_A_FREE_ONE = 3  # the same, of a server of one's own
 LOST_IN_A_ROW = 20  # replies; then it is the remote that gives none, and asking on would only cost
 FIRST_PAUSE = 0.5  # seconds until a request of unknown outcome is sent again; doubled each time
 UNANSWERED = "unanswered"
-_REFUSED = "refused"
 
 
 class AtOnceLoop(Loop):
@@ -81,8 +80,7 @@ class AtOnceLoop(Loop):
 
     def _turned_away(self, number: int, error: Refused) -> None:
         self._lost_in_a_row = 0
-        code = error.code or str(error.status or _REFUSED)
-        line = refusal_line(self._work.custom_id(number), error.status, code, error.words or error.message)
+        line = refusal_line(self._work.custom_id(number), error.status, code_of(error), error.words or error.message)
         self._journal.answer(number, _verdict(line)[0], line)
         self._budget.answered(number, line, 0.0)
 

@@ -190,6 +190,11 @@ class Loop(ABC):
         """The same, and it may not."""
 
 
+def code_of(error: Refused) -> str:
+    """What a line of results calls a refusal."""
+    return error.code or str(error.status or "refused")
+
+
 def _is_about_all(error: Refused) -> bool:
     """Whether a refusal says nothing of this request: the address is wrong, or the account cannot pay."""
     status = error.status or 0

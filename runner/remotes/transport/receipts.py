@@ -17,7 +17,7 @@ from runner.remotes.audio import Heard, Receipt, Recording, error_line, line_of
 from runner.remotes.online import Answered
 from runner.remotes.reading.lines import COMMON
 from runner.remotes.transport.caller import Caller
-from runner.remotes.transport.loop import Loop, Task
+from runner.remotes.transport.loop import Loop, Task, code_of
 from runner.remotes.transport.schedule import Schedule
 from runner.remotes.transport.shown import WAITING
 from runner.remotes.vendor import Budget, Work
@@ -25,7 +25,6 @@ from runner.remotes.vendor import Budget, Work
 MOST_LOOKS_GONE = 8  # a receipt that still answers 404 by then will not be heard of again
 LONG_SENT = timedelta(hours=1)  # nor one that answers 404 so long after the last request was sent
 UNSENT_IN_A_ROW = 3  # then it is the remote that cannot be reached, and not one request
-_REFUSED = "refused"
 
 
 class ReceiptLoop(Loop):
@@ -78,7 +77,7 @@ class ReceiptLoop(Loop):
             self._schedule.again(number, self._clock.monotonic())
 
     def _turned_away(self, number: int, error: Refused) -> None:
-        line = error_line(self._work.custom_id(number), error.code or str(error.status or _REFUSED), error.message)
+        line = error_line(self._work.custom_id(number), code_of(error), error.message)
         self._journal.answer(number, Outcome.FINAL, line)
 
     def _put_off(self, number: int, error: RateLimited) -> None:
