@@ -35,6 +35,7 @@ from runner.job.packed import common
 from runner.job.project import Job, Project
 from runner.job.recorded import Accounted, Batch, JobRecord, ProjectRecord, Stage
 from runner.plan import adoption
+from runner.plan.answered import Answered
 from runner.plan.plan import Recorded
 from runner.plan.remaining import BatchRows, RetryRows
 from runner.plan.repay import LeftRows
@@ -103,6 +104,7 @@ class Session(msgspec.Struct):
     _keys: dict[str, bytes] = msgspec.field(default_factory=dict)
     _sets: dict[str, bytes] = msgspec.field(default_factory=dict)
     _recorded_keys: dict[str, tuple[str, bytes]] = msgspec.field(default_factory=dict)  # by job, under which name
+    _noted: dict[str, tuple[JobRecord, Answered | None]] = msgspec.field(default_factory=dict)  # by job, of its record
     _loaded: dict[str, tuple[str, BatchRows]] = msgspec.field(default_factory=dict)
     _verdicts: dict[str, tuple[str, bytes]] = msgspec.field(default_factory=dict)  # by batch, its index as judged
 
@@ -206,7 +208,7 @@ class Session(msgspec.Struct):
         """What is recorded now, with key sets and indexes read (and kept, since they never change)."""
         project = self.records.project()
         jobs = {address: (record, self._set_of(record)) for address, record in self.records.jobs().items()}
-        known = {address: noted.read(self.memory.caches, *of_job) for address, of_job in jobs.items()}
+        known = {address: self._answered_of(*of_job) for address, of_job in jobs.items()}
         return Recorded(
             batches=[self._rows_of(batch) for batch in self.records.batches()],
             jobs=jobs,
@@ -248,6 +250,13 @@ class Session(msgspec.Struct):
             if job is not None and self.keys_of(job) == keys:
                 keys = self.keys_of(job)
             known = self._recorded_keys[record.address] = name, keys
+        return known[1]
+
+    def _answered_of(self, record: JobRecord, keys: bytes) -> Answered | None:
+        """What was noted of a job when its results were written; read once for each time that they were."""
+        known = self._noted.get(record.address)
+        if known is None or known[0] != record:
+            known = self._noted[record.address] = record, noted.read(self.memory.caches, record, keys)
         return known[1]
 
     def keys_of(self, job: Desired) -> bytes:
