@@ -32,7 +32,7 @@ from runner.compile.job import CompiledJob
 from runner.compile.shard import identity_of
 from runner.job.finish import FLAWS
 from runner.job.outcomes import Outcome
-from runner.job.packed import KEY_BYTES, positions_of
+from runner.job.packed import keys_at, positions_of
 from runner.job.project import Job
 from runner.job.written import Written
 from runner.remotes.reading.verdict import NULL
@@ -262,7 +262,7 @@ class Splicing:
                 here = starts[same]
                 places.frombytes(memoryview(before.places)[8 * here : 8 * (here + piece.wanted)])
                 sources.frombytes(memoryview(was)[4 * here : 4 * (here + piece.wanted)])
-        keys = b"".join([known.keys[n * KEY_BYTES : (n + 1) * KEY_BYTES] for n in fresh])
+        keys = keys_at(known.keys, fresh)
         found = locate_few(keys, known.sources)
         for n, place, source in zip(fresh, found.places, found.sources, strict=True):
             places[n], sources[n] = place, source

@@ -8,7 +8,7 @@ from typing import IO, NamedTuple, Protocol
 
 import msgspec
 
-from runner.job.packed import keys_of
+from runner.job.packed import keys_at, keys_of
 
 DIGEST_BYTES = 32  # SHA-256
 CHARACTERS_PER_TOKEN = 4  # the usual estimate for English text
@@ -50,12 +50,7 @@ class Wanted(msgspec.Struct):
 
     def keys_at(self, ordinals: Sequence[int]) -> bytes:
         """The keys of the rows at `ordinals` (ascending), packed."""
-        if not ordinals:
-            return b""
-        first, end = ordinals[0], ordinals[-1] + 1
-        if end - first == len(ordinals):
-            return self.keys[first * KEY_BYTES : end * KEY_BYTES]
-        return b"".join([self.keys[n * KEY_BYTES : (n + 1) * KEY_BYTES] for n in ordinals])
+        return keys_at(self.keys, ordinals)
 
 
 class Compiled(Protocol):

@@ -193,6 +193,16 @@ def edited(keys: bytes, gone: bytes, more: bytes) -> bytes:
     return b"".join([*out, view[at:]])
 
 
+def keys_at(packed: bytes | bytearray, ordinals: Sequence[int]) -> bytes:
+    """The keys at these places (ascending) of packed ones in any order."""
+    if not ordinals:
+        return b""
+    first, end = ordinals[0], ordinals[-1] + 1
+    if end - first == len(ordinals):
+        return bytes(packed[first * KEY_BYTES : end * KEY_BYTES])
+    return b"".join([packed[n * KEY_BYTES : (n + 1) * KEY_BYTES] for n in ordinals])
+
+
 def restricted(records: bytes, keys: bytes, width: int = KEY_BYTES) -> bytes:
     """The records (sorted by key) of those keys (sorted) that have one. width: a multiple of 8 bytes."""
     count, number = len(records) // width, len(keys) // KEY_BYTES

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from runner.job.desired import Desired, distinct_of
 from runner.job.outcomes import ENTRY_BYTES, good
-from runner.job.packed import KEY_BYTES, common, keys_of, positions_of, restricted, union, without
+from runner.job.packed import KEY_BYTES, common, keys_at, keys_of, positions_of, restricted, union, without
 from runner.plan import remaining
 from runner.plan.remaining import BatchRows, JobRows, RetryRows, Row, trust
 
@@ -52,7 +52,7 @@ def noted(
         mark: max(rows.answers[n + 1] - twice, 0) if rows.answers[n + 1] else -1
         for n, mark in _marks(jobs, batches, accepted).items()
     }
-    return Answered(keys, keys_of(_keys_at(job, unanswered)), known, list(map(_told, retries)))
+    return Answered(keys, keys_of(keys_at(job.keys, unanswered)), known, list(map(_told, retries)))
 
 
 def fold(
@@ -70,7 +70,7 @@ def fold(
     asked = union([one.keys for one in looked_up])
     places = [positions_of(job.keys, one.keys) for job, one in zip(jobs, looked_up, strict=True)]
     few = [
-        replace(job, keys=_keys_at(job, at), sizes=array("I", [job.sizes[n] for n in at]), distinct=one.keys)
+        replace(job, keys=keys_at(job.keys, at), sizes=array("I", [job.sizes[n] for n in at]), distinct=one.keys)
         for job, one, at in zip(jobs, looked_up, places, strict=True)
     ]
     found = remaining.fold(few, *_about(asked, batches, retries), accepted)
@@ -197,10 +197,6 @@ def _keys_in(entry: BatchRows) -> bytes:
         if entry.index
         else b"".join([entry.so_far[at : at + KEY_BYTES] for at in range(0, len(entry.so_far), ENTRY_BYTES)])
     )
-
-
-def _keys_at(job: Desired, ordinals: Sequence[int]) -> bytes:
-    return b"".join([job.keys[n * KEY_BYTES : (n + 1) * KEY_BYTES] for n in ordinals])
 
 
 def _about(

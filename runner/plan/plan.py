@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from runner.job.capabilities import Shown
 from runner.job.desired import Desired, distinct_of
 from runner.job.outcomes import answered
-from runner.job.packed import KEY_BYTES, common, keys_of, union, without
+from runner.job.packed import common, keys_at, keys_of, union, without
 from runner.job.project import EVERYTHING, Scope
 from runner.job.recorded import TRIED, Batch, JobRecord
 from runner.plan import adoption, batches, guard, needs, repay, resume, review, sample, stragglers
@@ -426,7 +426,7 @@ def _why_new(job: Desired, rows: JobRows, recorded: Recorded, replaced: int) -> 
         return Reason.REST  # some of it was tried since
     if not record.ok and not rows.counts[Row.OK]:
         return Reason.NEVER_ASKED
-    new = keys_of(b"".join([bytes(job.keys[at * KEY_BYTES : (at + 1) * KEY_BYTES]) for at in rows.ordinals(Row.NEW)]))
+    new = keys_of(keys_at(job.keys, rows.ordinals(Row.NEW)))
     return Reason.ROWS_ADDED if without(new, keys_before) else Reason.REST
 
 

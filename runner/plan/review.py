@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from runner.job.desired import Desired, distinct_of
-from runner.job.packed import KEY_BYTES, keys_of, union, without
+from runner.job.packed import KEY_BYTES, keys_at, keys_of, union, without
 from runner.plan import guard
 from runner.plan.change import Action, Change, Cut, Reason
 from runner.plan.places import Place, Reviewed, place_of
@@ -113,8 +113,7 @@ def parts_of(job: Desired, rows: JobRows, cuts: Sequence[Cut], retries: Sequence
 def _keys_at(job: Desired, ordinals: Sequence[int]) -> bytes:
     if len(ordinals) == job.rows:
         return distinct_of(job)
-    keys = job.keys
-    return keys_of(b"".join([bytes(keys[n * KEY_BYTES : (n + 1) * KEY_BYTES]) for n in ordinals]))
+    return keys_of(keys_at(job.keys, sorted(ordinals)))
 
 
 def of_rest(job: Desired, entry: BatchRows) -> Part:
