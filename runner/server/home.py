@@ -82,11 +82,14 @@ class HeldHome(msgspec.Struct):
         """Say where we listen; replaces what an earlier server left."""
         files.write(self.home.live_file, msgspec.json.encode(Live(url, token, os.getpid(), self.id)))
 
-    def release(self) -> None:
+    def withdraw(self) -> None:
+        """Say no more where we listen, unless the next server has announced itself already. Can be repeated."""
         live = live_record(self.home.root)
-        # unless the next server has announced itself already
         if live is not None and live.pid == os.getpid():
             self.home.live_file.unlink(missing_ok=True)
+
+    def release(self) -> None:
+        self.withdraw()
         self._lock.release()
 
 

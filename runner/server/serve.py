@@ -127,6 +127,8 @@ class Service:
 
     def stop(self) -> None:
         """Ask `run` to end; from any thread or signal handler."""
+        with contextlib.suppress(OSError):  # it is tried again at the end
+            self._held.withdraw()  # first: whoever looks for a server now is not sent to one that ends
         self._stopping.set()
         self._server.should_exit = True
 

@@ -319,3 +319,27 @@ def test_another_starts_while_one_still_ends(tmp_path: Path) -> None:
         with embedded.start(tmp_path, environ=ENVIRON) as second:
             assert httpx.get(second.url).is_success and time.monotonic() - began < 15
         first.process.wait(10)
+
+
+def test_nobody_is_sent_to_a_server_that_ends(tmp_path: Path) -> None:
+    first = embedded.start(tmp_path, environ=ENVIRON, faults=("slow=1",))
+    assert first.process is not None and first.process.stdin is not None
+    answered: list[int] = []
+
+    def ask() -> None:
+        headers = {"authorization": f"Bearer {first.token}"}
+        answered.append(httpx.get(f"{first.url}/v1/batches", headers=headers, timeout=20).status_code)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    time.sleep(0.2)
+    first.process.stdin.close()
+    until = time.monotonic() + 10
+    while home.live_record(tmp_path) is not None:
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    assert not answered, "it still has this to do"
+    assert embedded.live(tmp_path) is None
+    asking.join()
+    assert answered == [200]
+    first.process.wait(10)
