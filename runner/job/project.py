@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from runner.errors import Mark
+from runner.errors import Mark, Problem, SpecError
 from runner.job.address import matches, renamed
 from runner.job.capabilities import MESSAGE_CHARS, Content, Transport
 from runner.job.checks import Check, Slice
@@ -284,6 +284,11 @@ class ProviderBlock(msgspec.Struct, frozen=True):
     def transport(self) -> Transport:
         """Which side of it is asked where a job does not say."""
         return Transport.BATCH if self.batch else Transport.ONLINE
+
+    def problem(self, message: str, hint: str = "") -> SpecError:
+        """An error about it, at its place."""
+        colon = "" if message.startswith("has ") else ":"
+        return SpecError([Problem(self.mark, f"provider `{self.name}`{colon} {message}", hint)])
 
 
 class BaseJob(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from runner.job.observed import Origin
 from runner.remotes.registry import VENDORS, place_of, vendor_of
 from runner.remotes.transport.bindings import NO_KEY, Binding, Bindings, covers, target_of
 from runner.remotes.transport.origins import fault_in, host_of, path_in, shown, without_call
-from runner.remotes.vendor import Place, problem
+from runner.remotes.vendor import Place
 
 
 def origin_of(provider: project.ProviderBlock, environ: Mapping[str, str]) -> Origin:
@@ -55,13 +55,13 @@ def _address_of(provider: project.ProviderBlock, environ: Mapping[str, str], bas
     if environ.get(own):
         return _Address(checked(environ[own], UsageError(f"`{own}`: `{shown(environ[own])}`")), True)
     if provider.base_url:
-        return _Address(checked(provider.base_url, problem(provider, f"`{shown(provider.base_url)}`")))
+        return _Address(checked(provider.base_url, provider.problem(f"`{shown(provider.base_url)}`")))
     vendors = environ.get(vendor.base_url_env) if vendor.base_url_env else None
     if vendors:
         return _Address(checked(vendors, UsageError(f"`{vendor.base_url_env}`: `{shown(vendors)}`")), True)
     if vendor.base_url:
-        return _Address(checked(vendor.base_url, problem(provider, f"`{vendor.base_url}`")))
-    raise problem(provider, "has no address", hint=f"give its `base_url`, or set `{own}`")
+        return _Address(checked(vendor.base_url, provider.problem(f"`{vendor.base_url}`")))
+    raise provider.problem("has no address", hint=f"give its `base_url`, or set `{own}`")
 
 
 def account_of(provider: project.ProviderBlock, environ: Mapping[str, str]) -> str:
@@ -69,8 +69,7 @@ def account_of(provider: project.ProviderBlock, environ: Mapping[str, str]) -> s
     place = place_of(provider)
     account = account_in(provider, place, environ)
     if not account:
-        raise problem(
-            provider,
+        raise provider.problem(
             "has no account",
             f"give its `account` under `providers:`, or set `{place.account_env}`; it is the account's id",
         )

@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from runner.job.capabilities import MESSAGE_CHARS, Capabilities, Limits
 from runner.job.content import ImageTokens, PartLimits
 from runner.job.project import ProviderBlock
-from runner.remotes.vendor import problem
 from runner.remotes.written import Characters, Count, Seconds, Share, Texts, Whole, Words, told
 
 
@@ -150,10 +149,10 @@ def overridden(defaults: P, block: ProviderBlock) -> P:
         merged = _merged(msgspec.to_builtins(defaults), block.overrides)
         profile = msgspec.convert(merged, type(defaults), str_keys=True)
     except (msgspec.ValidationError, TypeError) as error:
-        raise problem(block, _in_words(error)) from error
+        raise block.problem(_in_words(error)) from error
     for words, is_so in profile.faults().items():
         if is_so:
-            raise problem(block, words)
+            raise block.problem(words)
     _known[key] = profile
     return profile
 

@@ -17,7 +17,7 @@ from runner.job.capabilities import Capabilities, Content, Transport
 from runner.remotes import embedded, fireworks, fireworks_audio, openai
 from runner.remotes.transport.bindings import covers
 from runner.remotes.transport.origins import host_of
-from runner.remotes.vendor import Declared, Lines, Place, Reader, Vendor, problem
+from runner.remotes.vendor import Declared, Lines, Place, Reader, Vendor
 
 VENDORS: Mapping[str, Vendor] = {
     vendor.kind: vendor for vendor in (embedded.VENDOR, openai.VENDOR, fireworks.VENDOR, fireworks_audio.VENDOR)
@@ -129,7 +129,7 @@ def vendor_of(provider: project.ProviderBlock) -> Vendor:
     vendor = VENDORS.get(provider.kind) or installed().get(provider.kind)
     if vendor is None:
         known = ", ".join(f"`{kind}`" for kind in (*VENDORS, *installed()))
-        raise problem(provider, f"is of the unknown kind `{provider.kind}`", f"known are {known}")
+        raise provider.problem(f"is of the unknown kind `{provider.kind}`", f"known are {known}")
     return vendor
 
 
@@ -154,7 +154,7 @@ def card_of(
     if (transport or usual_transport(provider, content)) is Transport.ONLINE:
         online = vendor.online(provider, content)
         if online is None:
-            raise problem(provider, "has no online side", "leave out `transport: online`")
+            raise provider.problem("has no online side", "leave out `transport: online`")
         return online if _is_vendors_own(provider) else replace(online, tiers={})
     card, place = vendor.card(provider, content), vendor.place(provider)
     if place.is_ours:

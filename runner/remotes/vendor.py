@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
-from runner.errors import BlockedError, Problem, RunnerError, SpecError
+from runner.errors import BlockedError, RunnerError
 from runner.job.body import BodyPlan
 from runner.job.calls import Journal
 from runner.job.capabilities import Capabilities, Content
@@ -237,13 +237,7 @@ class Vendor(Protocol):
 def takes_rows_only(block: ProviderBlock, content: Content) -> None:
     """Raises SpecError for recordings."""
     if content is Content.RECORDING:
-        raise problem(block, "takes no recordings", "`audio` jobs need a provider that takes them")
-
-
-def problem(block: ProviderBlock, message: str, hint: str = "") -> SpecError:
-    """An error about a provider block, at its place."""
-    colon = "" if message.startswith("has ") else ":"
-    return SpecError([Problem(block.mark, f"provider `{block.name}`{colon} {message}", hint)])
+        raise block.problem("takes no recordings", "`audio` jobs need a provider that takes them")
 
 
 class Uploaded(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from runner.remotes.fireworks import profile as facts
 from runner.remotes.fireworks.lines import LINES, READER
 from runner.remotes.fireworks.prices import FLOORS
 from runner.remotes.transport.origins import shown
-from runner.remotes.vendor import Lines, Net, Place, Provider, Vendor, problem, takes_rows_only
+from runner.remotes.vendor import Lines, Net, Place, Provider, Vendor, takes_rows_only
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\Z")
 
@@ -48,7 +48,7 @@ class Fireworks(Vendor):
 
     def check_account(self, block: ProviderBlock, account: str) -> None:
         if not _ACCOUNT.match(account):
-            raise problem(block, f"`{shown(account)}` is not the id of an account", "it is a slug, such as `acme`")
+            raise block.problem(f"`{shown(account)}` is not the id of an account", "it is a slug, such as `acme`")
 
     def online(self, block: ProviderBlock, content: Content) -> Capabilities | None:
         if content is Content.RECORDING:

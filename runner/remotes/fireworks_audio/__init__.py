@@ -8,7 +8,7 @@ from runner.job.capabilities import Capabilities, Content
 from runner.job.project import ProviderBlock
 from runner.remotes.fireworks_audio import profile as facts
 from runner.remotes.reading.lines import COMMON
-from runner.remotes.vendor import Lines, Net, Place, Provider, Vendor, problem
+from runner.remotes.vendor import Lines, Net, Place, Provider, Vendor
 
 
 class FireworksAudio(Vendor):
@@ -34,7 +34,7 @@ class FireworksAudio(Vendor):
         return facts.capabilities_of(facts.profile_of(block))
 
     def lines(self, block: ProviderBlock) -> Lines:
-        raise problem(block, "takes recordings only", "use a provider that takes rows")
+        raise block.problem("takes recordings only", "use a provider that takes rows")
 
     def open(self, block: ProviderBlock, net: Net, content: Content) -> Provider:
         return opened(block, net, facts.profile_of(block), is_free=False)

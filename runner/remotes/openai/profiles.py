@@ -19,7 +19,6 @@ from runner.job.observed import Phase
 from runner.job.project import ENDPOINTS, ProviderBlock
 from runner.job.stored import Kept
 from runner.remotes.profile import BatchPace, InputLimits, PartFields, Tiles, overridden
-from runner.remotes.vendor import problem
 from runner.remotes.written import (
     Choice,
     Count,
@@ -341,7 +340,7 @@ def profile_of(provider: ProviderBlock) -> Profile:
     name = provider.profile or (provider.kind if provider.kind in PROFILES else "openai")
     if name not in PROFILES:
         known = ", ".join(f"`{known}`" for known in PROFILES)
-        raise problem(provider, f"there is no profile `{name}`", f"known are {known}")
+        raise provider.problem(f"there is no profile `{name}`", f"known are {known}")
     if not provider.overrides:
         return PROFILES[name]
     window = provider.overrides.get("window")

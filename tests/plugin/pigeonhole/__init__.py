@@ -12,7 +12,7 @@ from pigeonhole.lines import LINES, READER
 from runner.job.capabilities import Capabilities, Content, Delivery, Limits, Search, Windows
 from runner.job.project import ENDPOINTS, ProviderBlock
 from runner.remotes.profile import BatchPace, overridden
-from runner.remotes.vendor import Lines, Net, Place, Provider, Vendor, problem
+from runner.remotes.vendor import Lines, Net, Place, Provider, Vendor
 from runner.remotes.written import Seconds
 
 
@@ -53,7 +53,7 @@ class Pigeonhole(Vendor):
         return PigeonholeClient(net.http(), self.card(block, Content.TEXT), net.origin)
 
     def acted_out(self, block: ProviderBlock, content: Content) -> tuple[ProviderBlock, str]:
-        raise problem(block, "has no stand-in, so it cannot be rehearsed")
+        raise block.problem("has no stand-in, so it cannot be rehearsed")
 
 
 VENDOR = Pigeonhole()
