@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -16,13 +15,13 @@ from runner.apply.errors import StepError
 from runner.apply.named import DOWNLOADS
 from runner.apply.session import Session
 from runner.apply.sizes import largest_results
-from runner.errors import NotFound, OutcomeUnknown, Refused, RemoteError, RunnerError
+from runner.errors import NotFound, OutcomeUnknown, Refused, RemoteError
 from runner.job import lifecycle
 from runner.job.cost import Used
 from runner.job.observed import Failure, FailureKind, Observed, Phase, ResultFile
 from runner.job.outcomes import NO_LINE, Outcome, left_behind, place, with_a_line
 from runner.job.packed import KEY_BYTES, without
-from runner.job.recorded import GONE, Batch, ResultObject, Stage, Tally
+from runner.job.recorded import GONE, Batch, ResultObject, Tally
 from runner.plan.stragglers import left_as
 from runner.remotes.vendor import Reader
 from runner.results import index
@@ -123,7 +122,7 @@ def _fetched(
         lacks = _lacks(reader, report, seen, batch.rows, [file for _, file in had]) if may_lack else 0
         if _is_whole(report) and not lacks:
             return _Fetched(had, report, is_all)
-        came = report.index, _sizes(had)  # cut at the same bytes twice, it is cut at the remote: see `_mend`
+        came = report.index, _sizes(had)  # cut at the same bytes twice, it is cut at the remote: see `mend`
         is_the_same, before = came == before, came
     if not is_the_same:
         raise OutcomeUnknown(f"the result files were cut {DOWNLOADS} times in different places")
@@ -140,27 +139,19 @@ def release(session: Session, batch: Batch) -> Batch:
     return released
 
 
-def mend_all(session: Session) -> int:
-    """Fetch once more, once in a command, what was short when a person was asked to decide; of how many more came."""
-    mended = 0
-    for batch in session.records.batches():
-        if batch.short_since is None or batch.stage is not Stage.COLLECTED or batch.key in session.fetched_again:
-            continue
-        session.fetched_again.add(batch.key)
-        with suppress(RunnerError):  # then it stays as it is
-            mended += _mend(session, batch)
-    return mended
+def mend(session: Session, batch: Batch) -> bool:
+    """Fetch once more what was short when a person was asked to decide; whether more came.
 
-
-def _mend(session: Session, batch: Batch) -> bool:
-    """Take files that are whole by now, or that have come short twice in the same way and yet say more than before.
-
-    Why twice: a download may be cut on its way, and nothing in the file says so when it breaks at the end of a line. A
-    break on its way is at other bytes each time; one that is at the same bytes is in the remote's own file, and more
-    will not come now. What then has lines for all that had one before, and for more, can only be a gain.
+    Taken are files that are whole by now, or that have come short twice in the same way and yet say more than before.
+    Raises RemoteError where nobody can tell what they hold; NotFound where one of them is gone.
     """
+    # Why twice: a download may be cut on its way, and nothing in the file says so when it breaks at the end of a line.
+    # A break on its way is at other bytes each time; one that is at the same bytes is in the remote's own file, and
+    # more will not come now. What then has lines for all that had one before, and for more, can only be a gain.
     seen = session.remote_of(batch).look(batch.remote_id)
-    if not seen.phase.has_ended or not seen.result_files:
+    if not seen.phase.has_ended:
+        raise OutcomeUnknown(f"it had ended, and is shown as {seen.phase}")
+    if not seen.result_files:
         return False
     keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
     reader = session.remotes.reader(batch.origin.provider)
@@ -176,18 +167,32 @@ def _mend(session: Session, batch: Batch) -> bool:
             return True
         came = report.index, _sizes(had)
         if came == before:  # so it is at the remote
-            known = with_a_line(session.objects.read(f"{batch.key}/index", batch.index_sha256))
-            told = with_a_line(report.index)
-            if len(told) > len(known) and not without(known, told):
-                _record_anew(session, batch, seen, had, _indexed(reader, had, keys, Phase.CANCELLED))
-                rows = f"{len(told) // KEY_BYTES:,} of {batch.rows:,}"
-                session.reporter.step(f"{batch.owner}: the files of `{batch.remote_id}` hold {rows} rows now")
-                return True
-            break
+            return _took_more(session, batch, seen, had, report)
         before = came
+    _discard(had)
+    raise OutcomeUnknown(f"its files were cut {DOWNLOADS} times in different places")
+
+
+def _took_more(
+    session: Session, batch: Batch, seen: Observed, had: list[tuple[ResultFile, Path]], report: index.IndexReport
+) -> bool:
+    """Whether files that stay short say more than those on record, which are replaced then."""
+    known = with_a_line(session.objects.read(f"{batch.key}/index", batch.index_sha256))
+    told = with_a_line(report.index)
+    if len(told) <= len(known) or without(known, told):
+        _discard(had)
+        return False
+    keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+    reader = session.remotes.reader(batch.origin.provider)
+    _record_anew(session, batch, seen, had, _indexed(reader, had, keys, Phase.CANCELLED))
+    rows = f"{len(told) // KEY_BYTES:,} of {batch.rows:,}"
+    session.reporter.step(f"{batch.owner}: the files of `{batch.remote_id}` hold {rows} rows now")
+    return True
+
+
+def _discard(had: list[tuple[ResultFile, Path]]) -> None:
     for _, file in had:
         file.unlink()
-    return False
 
 
 def _record_anew(

@@ -1,26 +1,41 @@
-"""Batches that were given up, since their remote did not show them any more: looked for again before anything is sent.
+"""Batches that may say more than is on record of them: looked for again before anything is sent.
 
-They had a receipt; creates that were given up without one are in `late`. A remote may answer 404 for longer than
-anybody would wait. What it shows again holds paid answers, or will.
+Their remote did not show them any more, or their files held less than was counted. They had a receipt; creates that
+were given up without one are in `late`. A remote may answer 404, or give a file that was cut, for longer than anybody
+would wait. What it shows again holds paid answers, or will.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 
 import msgspec
 
-from runner.apply.collect import collect
+from runner.apply.collect import collect, mend
 from runner.apply.errors import StepError
 from runner.apply.refresh import look_at
 from runner.apply.session import Session
-from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, RunnerError
+from runner.errors import (
+    OF_OUR_MEMORY,
+    AuthFailed,
+    NotFound,
+    NotSent,
+    OutcomeUnknown,
+    RateLimited,
+    Refused,
+    RemoteError,
+    RunnerError,
+)
 from runner.job import lifecycle
 from runner.job.observed import Observed, Phase
-from runner.job.packed import common, union, without
-from runner.job.recorded import Batch
+from runner.job.outcomes import with_a_line
+from runner.job.packed import KEY_BYTES, common, restricted, union, without
+from runner.job.recorded import Batch, Stage
 from runner.plan.change import Action
 from runner.plan.decide import decide, judged
+from runner.plan.plan import Recorded
+from runner.plan.remaining import BatchRows
 from runner.remotes.vendor import Provider
 
 
@@ -34,14 +49,21 @@ class Again(msgspec.Struct):
 
 
 def look_again(session: Session) -> Again:
+    """Poll every batch that was given up, and fetch files once more that were short; what came of it."""
+    again = Again()
+    _look_for_all(session, again)
+    _fetch_all(session, again)
+    return again
+
+
+def _look_for_all(session: Session, again: Again) -> None:
     """Poll every batch that was given up, unless all of it was answered since.
 
     An answer that is to be replaced is none: what replaces it may be in the very batch that was given up.
     """
-    again = Again()
     lost = [batch for batch in session.records.batches() if batch.is_lost]
     if not lost:
-        return again
+        return
     recorded = session.recorded()
     known = union([recorded.answers_of(entry) for entry in recorded.batches if entry.index])
     for batch in lost:
@@ -62,13 +84,66 @@ def look_again(session: Session) -> Again:
         except NotFound:
             pass  # it is there, and its files are not
         except RunnerError as error:
-            session.remotes.lost_sight(batch.origin.provider)
             text = f"{batch.owner}: `{batch.remote_id}` cannot be looked for now: {error.message}"
-            session.warn_once(f"look for {batch.key}", text)
-            again.unsure |= wants
-            if not isinstance(error, (NotSent, OutcomeUnknown, RateLimited)):
-                again.errors += [StepError(error, address, batch.key) for address in sorted(wants)]
-    return again
+            _not_now(session, again, batch, error, wants, text)
+
+
+def _not_now(
+    session: Session, again: Again, batch: Batch, error: RunnerError, wants: Collection[str], text: str
+) -> None:
+    """Note that nobody can tell now what a batch holds: nothing is sent of the jobs that want it. text: says so."""
+    session.remotes.lost_sight(batch.origin.provider)
+    session.warn_once(f"look for {batch.key}", text)
+    again.unsure.update(wants)
+    if not isinstance(error, (NotSent, OutcomeUnknown, RateLimited)):
+        again.errors += [StepError(error, address, batch.key) for address in sorted(wants)]
+
+
+def _fetch_all(session: Session, again: Again) -> None:
+    """Fetch files that were short when a person was asked to decide, until that was answered once in this command."""
+    short = [batch for batch in session.records.batches() if batch.short_since and batch.stage is Stage.COLLECTED]
+    for batch in short:
+        if batch.key in session.fetched_again:
+            continue
+        try:
+            session.remote_of(batch)
+        except RunnerError:
+            continue  # as above
+        try:
+            again.collected += mend(session, batch)
+        except OF_OUR_MEMORY:
+            raise
+        except RunnerError as error:
+            # A file that is gone says no more. One that cannot be had now may hold what a person has asked again, and
+            # is fetched by the next pass; for the sake of others it is not, since it may be large
+            left = b"" if _is_for_good(error) else _asked_again(session.recorded(), batch)
+            wants = [job.address for job in session.desired if common(session.keys_of(job), left)]
+            if wants:
+                what = f"{len(left) // KEY_BYTES:,} of its rows are not asked again before its files are read"
+                text = f"{batch.owner}: `{batch.remote_id}` cannot be fetched now: {error.message}; {what}"
+                _not_now(session, again, batch, error, wants, text)
+                continue
+        session.fetched_again.add(batch.key)
+        session.is_over(f"look for {batch.key}")
+
+
+def _is_for_good(error: RunnerError) -> bool:
+    return not isinstance(error, RemoteError) or (
+        isinstance(error, Refused) and not isinstance(error, (AuthFailed, RateLimited))
+    )
+
+
+def _asked_again(recorded: Recorded, batch: Batch) -> bytes:
+    """Keys of a batch without a line, that a person has asked again since and that are to be sent yet."""
+    entry = next(entry for entry in recorded.batches if entry.batch.key == batch.key)
+    since = [retry.keys for retry in recorded.retries if retry.generation > batch.generation]
+    left = restricted(without(entry.keys, with_a_line(entry.index)), union(since))
+    return without(left, union([_held(recorded, one) for one in recorded.batches]))
+
+
+def _held(recorded: Recorded, entry: BatchRows) -> bytes:
+    """Keys that a batch has in flight, or has answered."""
+    return entry.keys if entry.batch.is_active else recorded.answers_of(entry)
 
 
 def _look_for(session: Session, provider: Provider, batch: Batch, again: Again) -> None:

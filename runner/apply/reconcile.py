@@ -14,7 +14,6 @@ from functools import partial
 from msgspec.structs import replace
 
 from runner.apply import answers, chains, moved, outputs, packing, recover, retention
-from runner.apply.collect import mend_all
 from runner.apply.errors import StepError, jobs_in
 from runner.apply.pay import deferred_now, pay, resubmit_deferred
 from runner.apply.planning import is_scored, planned
@@ -171,9 +170,7 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     guards = _as_locked(session, replace(guards, sent=purse.sent))
     refusal = partial(_refusal, session, guards, confirm, purse)
     unresolved = settle_all(session, session.records.batches())  # first: nothing is planned over an open intent
-    mended = mend_all(session)
     polled = poll(session, refusal)
-    polled = polled._replace(collected=polled.collected + mended)
     recorded = session.recorded()
     is_new = chains.follow(session, recorded)
     guards = _as_locked(session, guards)

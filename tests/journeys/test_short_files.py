@@ -150,6 +150,46 @@ def test_what_a_person_decided_is_fetched_once_more_before_it_is_paid_for(tmp_pa
     assert len(remote.sent) == 1
 
 
+def test_what_may_be_in_a_file_that_cannot_be_had_now_waits_for_it(tmp_path: Path, remote: LookAlike) -> None:
+    lab = needs_a_decision(tmp_path, remote)
+    lab.run("retry", "answers")
+    remote.on["GET /files/batch_1-output/content"] = remote.refuse(503, "not now")
+    done = lab.apply("--no-wait", code=3)
+    assert "`batch_1` cannot be fetched now" in done.stderr
+    assert "5 of its rows are not asked again before its files are read" in done.stderr
+    done = lab.apply("--wait", "3s", code=3)
+    assert done.stderr.count("cannot be fetched now") == 1
+    assert remote.asked.count("GET /files/batch_1-output/content") > 2, "each pass asks for it"
+    remote.on["GET /files/batch_1-output/content"] = remote.refuse(403, "not with this key")
+    done = lab.apply("--no-wait", code=1)
+    assert "not with this key" in done.stderr
+    assert len(remote.sent) == 1, "nothing is paid twice for a remote that does not answer"
+    remote.on.clear()
+    lab.apply()
+    assert states(lab) == {"ok": 8}
+    assert len(remote.sent) == 1
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_what_was_in_a_file_that_is_gone_is_asked_again(tmp_path: Path, remote: LookAlike, status: int) -> None:
+    lab = needs_a_decision(tmp_path, remote)
+    lab.run("retry", "answers")
+    remote.on["GET /files/batch_1-output/content"] = remote.refuse(status)
+    lab.apply()
+    assert states(lab) == {"ok": 8}
+    assert [len(rows) for rows in remote.sent] == [8, 5]
+
+
+def test_a_retry_takes_first_what_has_come_since(tmp_path: Path, remote: LookAlike) -> None:
+    lab = needs_a_decision(tmp_path, remote)
+    remote.on.clear()
+    done = lab.run("retry", "answers", code=None)
+    assert "the files of `batch_1` are whole now: 8 ok" in done.stderr
+    lab.apply()
+    assert states(lab) == {"ok": 8}
+    assert len(remote.sent) == 1
+
+
 def _age(root: Path, by: timedelta) -> None:
     """As if files had first been seen to be short so long ago."""
     store = DiskStore(root / ".runner" / "state")
