@@ -11,7 +11,6 @@ from runner.apply.session import Session
 from runner.errors import UsageError
 from runner.job.address import name_of
 from runner.job.calls import RAW
-from runner.job.capabilities import Transport
 from runner.job.desired import Desired
 from runner.job.outcomes import invalid, refused
 from runner.job.packed import KEY_BYTES, common, keys_of, union, unpack, without
@@ -109,7 +108,7 @@ def _unheard(session: Session, keys: bytes) -> bytes:
     with RawLines() as raw:
         for entry in session.recorded().batches:
             batch = entry.batch
-            if batch.transport is not Transport.ONLINE or not common(entry.keys, keys):
+            if not batch.has_journal or not common(entry.keys, keys):
                 continue
             file, mine = session.objects.path(f"{batch.key}/{RAW}"), frozenset(unpack(keys))
             for one in refused(entry.index or entry.so_far):  # also of one that goes on

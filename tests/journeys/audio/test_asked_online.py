@@ -109,6 +109,13 @@ def test_lost_replies_are_asked_again_where_the_spec_allows_it(lab: AudioLab) ->
     assert "20 ok" in done.stdout and asked(lab) == before + 22
 
 
+def test_one_without_a_reply_that_is_asked_again_on_purpose_may_be_there_twice(lab: AudioLab) -> None:
+    spec(lab, more="on_unknown: resubmit, max_attempts: 1")
+    lab.server.fault(lose_answer={"value": 2})
+    lab.first(code=4)
+    assert "2 requests will be asked again, 2 of them maybe twice" in lab.run("retry", "calls").stdout
+
+
 def test_what_a_remote_refuses_is_the_outcome_of_that_recording(lab: AudioLab) -> None:
     spec(lab)
     lab.server.fault(fail_before={"value": 1, "status": 400})
