@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -19,7 +19,7 @@ import msgspec
 
 from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES
 from runner.data.block import Bad, Block
-from runner.data.segments import Segment, Walk
+from runner.data.segments import Cut, Segment, Walk
 from runner.errors import Mark
 from runner.job.packed import edited, keys_of, without
 from runner.job.project import Job
@@ -80,9 +80,15 @@ class Segmented:
         self._root = root
         self._before = before
         self._walk = Walk(job.dataset, root)
+        self._first_row = 0
         self._groups: list[_Group] = []
         self._odd: list[Mark] = []
         self._shares: list[Share] = []
+
+    @property
+    def is_edit(self) -> bool:
+        """Whether something is known from before."""
+        return self._before is not None
 
     @property
     def modulus(self) -> int:
@@ -99,6 +105,12 @@ class Segmented:
         self._walk = Walk(self._job.dataset, self._root, self._before.pieces.segments if self._before else (), bad)
         return self._walk.blocks()
 
+    def blocks_of(self, names: tuple[str, ...], cut: Cut, row: int, bad: Bad) -> Iterator[Block]:
+        """The rows of one cut alone, see `Walk.blocks_of`."""
+        self._walk = Walk(self._job.dataset, self._root, (), bad)
+        self._first_row = row
+        return self._walk.blocks_of(names, cut, row)
+
     def left_out(self, mark: Mark) -> None:
         """Note where a row became no request."""
         self._odd.append(mark)
@@ -110,12 +122,22 @@ class Segmented:
 
     def whole(self, fresh: Packed, rest: IO[bytes]) -> Packed | None:
         """All rows in order, once `blocks` is at its end; None where `fresh` is all. rest: what to write to."""
-        segments = self._walk.segments
-        self._put_odd()
-        self._shares = _shares_of(segments, self._before.pieces.shares if self._before else (), self._groups)
+        segments, _ = self.made_of()
         if self._before is None or all(segment.was < 0 for segment in segments):
             return None
         return _stitched(segments, self._shares, fresh, self._before, rest)
+
+    def made_of(self) -> tuple[list[Segment], list[Share]]:
+        """The segments that were gone through, and what the rows of each came to, once `blocks` is at its end."""
+        self._put_odd()
+        known = self._before.pieces.shares if self._before else ()
+        self._shares = _shares_of(self._walk.segments, known, self._groups, self._first_row)
+        return self._walk.segments, self._shares
+
+    def take(self, segments: Iterable[Segment], shares: Iterable[Share]) -> None:
+        """Go on behind these, which were gone through elsewhere."""
+        self._walk.segments.extend(segments)
+        self._shares.extend(shares)
 
     @property
     def known_rows(self) -> int:
@@ -175,9 +197,12 @@ def _runs(segments: Sequence[Segment]) -> Iterator[_Run]:
         first = at
 
 
-def _shares_of(segments: Sequence[Segment], known: Sequence[Share], groups: Sequence[_Group]) -> list[Share]:
-    """What the rows of each segment came to. known: of those known from before. groups: of the rows that were read."""
-    starts = [0, *accumulate(segment.rows for segment in segments)]
+def _shares_of(
+    segments: Sequence[Segment], known: Sequence[Share], groups: Sequence[_Group], first: int
+) -> list[Share]:
+    """What the rows of each segment came to. known: of those known from before. groups: of the rows that were read.
+    first: the position of the first row."""
+    starts = list(accumulate((segment.rows for segment in segments), initial=first))
     shares = [known[segment.was] if segment.was >= 0 else Share(0, 0) for segment in segments]
     for group in groups:
         # several segments may begin with the same row, where one has none: the last of them has it

@@ -6,42 +6,48 @@ filter or a sample), and the second half of the digests waits in a temporary fil
 
 from __future__ import annotations
 
-import io
-import tempfile
-from array import array
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from itertools import chain, islice
-from operator import add
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from runner.compile import digest, shard
-from runner.compile.blocks import Before, Packed, Segmented
+from runner.compile import shard
+from runner.compile.blocks import Before, Segmented
 from runner.compile.budget import RowBudget
-from runner.compile.compiled import CHARACTERS_PER_TOKEN, KEY_BYTES, Line, Wanted
+from runner.compile.compiled import Line
 from runner.compile.faults import Faults
 from runner.compile.job import CompiledJob, lines_of, load, program
-from runner.compile.longest import longest_answer
+from runner.compile.packing import Packing, through
 from runner.compile.shard import identity_of
 from runner.compile.spool import KeptLines, Spool
 from runner.compile.stamps import Stamps
-from runner.data.rows import SourceRow, open_blocks, signature
-from runner.data.segments import Unsuitable, suits
+from runner.data.rows import SourceRow, expand, open_blocks, signature
+from runner.data.segments import Unsuitable, are_plain_lines, suits
 from runner.data.unique import IdHashes
 from runner.errors import DataError, Problem
 from runner.files import sha256_of
-from runner.job import wireid
 from runner.job.project import Job
 from runner.remotes.vendor import Lines
 
 if TYPE_CHECKING:
-    from runner.compile.program import Program, Requests
+    from runner.compile.program import Requests
     from runner.data.inlined import InlinedFiles
 
 __all__ = ["CompiledJob", "compile_job", "identity_of", "load", "picked", "preview"]
 
-_IN_MEMORY = 1 << 20
+MOST_PROCESSES = 4  # packing what they bring is one process's work
+
+
+class Crew(NamedTuple):
+    """How many processes compile a large dataset, by ranges of its lines."""
+
+    processes: int | None = None  # with this one; None: one for each core, MOST_PROCESSES at most
+    least_bytes: int = 32 << 20  # of a dataset: it takes 0.2 s of a core until a process is there
+    range_bytes: int = 512 << 10
+
+
+CREW = Crew()
 
 
 def compile_job(
@@ -53,10 +59,11 @@ def compile_job(
     before: Before | None = None,
     files: InlinedFiles | None = None,
     spool: Spool | None = None,
+    crew: Crew = CREW,
 ) -> CompiledJob:
     """Compile one job. budget: what is left for it and the jobs after it. before: the same job as it was compiled
     earlier; what did not change of its dataset is taken over. files: that go into requests. spool: takes the lines, so
-    that they are not rendered again to be sent, where all rows are rendered now.
+    that they are not rendered again to be sent, where all rows are rendered now. crew: who works on it.
 
     Raises SpecError for its templates and params; DataError for its dataset: unreadable, empty without `allow_empty`,
     ids that are not unique, rows that do not render (RowsFailed: all are counted, the first 20 listed), changed while
@@ -69,9 +76,9 @@ def compile_job(
     if job.dataset.sample_rows is None and not job.prompt.inlines_files and suits(job.dataset, root):
         with suppress(Unsuitable, *((DataError,) if before else ())):
             kept = spool if before is None else None
-            return _compile(job, root, lines, budget, digest_of, Segmented(job, root, before), files, kept)
+            return _compile(job, root, lines, budget, digest_of, Segmented(job, root, before), files, kept, crew)
         budget.restore(saved)
-    return _compile(job, root, lines, budget, digest_of, None, files, spool)
+    return _compile(job, root, lines, budget, digest_of, None, files, spool, crew)
 
 
 def _compile(
@@ -83,6 +90,7 @@ def _compile(
     segments: Segmented | None,
     files: InlinedFiles | None,
     spool: Spool | None,
+    crew: Crew,
 ) -> CompiledJob:
     """Compile one job. segments: None reads every row."""
     stamps = signature(job.dataset, root)
@@ -90,37 +98,34 @@ def _compile(
     faults = Faults(job.dataset.key)
     chosen = ready.sampled(job.dataset, root, faults.add)
     may_leave_out = ready.where is not None or job.dataset.skip_bad
-    packing = _Packing(job, lines, keeps_positions=may_leave_out, modulus=segments.modulus if segments else 0)
+    packing = Packing(job, ready, keeps_positions=may_leave_out, modulus=segments.modulus if segments else 0)
     kept = KeptLines(spool) if spool is not None and ready.inlining is None else None  # files may be large
     inlined = Stamps()
     if ready.inlining is not None:
         ready.inlining.stamps = inlined
-    # Problems come along in the stream of requests, so that the 21st bad row is still counted, and `skip_bad` needs no
-    # second pass.
     with ExitStack() as on_error:
         on_error.callback(packing.close)
         on_error.callback(inlined.close)
-        checked = ready.ready is None  # else the lines are read, and judged, by it
-        plain = open_blocks(job.dataset, root, chosen, checked=checked, bad=faults.add)
-        rows = segments.blocks(faults.add) if segments else plain
-        read = budget.watched(rows, job.dataset.key, job.dataset.mark)
-        for asked in ready.requests(faults.watched(read), chosen is not None):
-            if isinstance(asked, Problem):
-                faults.add(asked)
-                if segments:
-                    segments.left_out(asked.mark)
-            else:
-                budget.take(sum(map(len, asked.bodies)), job.address, job.mark)
-                digests = ready.digester.each(asked.bodies)
-                packing.add(asked, digests)
-                if kept:
-                    kept.add(ready.sent(asked, [digest[:KEY_BYTES] for digest in digests], b"\n"), len(digests))
-                if segments:
-                    segments.made(asked.numbers, asked.characters, asked.each)
-        if segments:
-            packing.put_between(segments, budget)
-        if kept:
-            kept.finish()
+        if segments and (processes := _processes(crew, job, root, segments)) > 1:
+            from runner.compile.ranges import Ranges, Work  # few datasets are large enough
+
+            work = Work(job, lines, root, expand(job.dataset, root), may_leave_out, packing.hashes.modulus)
+            with closing(Ranges(work, ready, processes, crew.range_bytes, spool if kept else None)) as ranges:
+                for came in ranges:
+                    faults.take(came.bad, came.problems, came.nulled)
+                    budget.read(came.rows, job.dataset.key, job.dataset.mark)
+                    budget.take(came.body_bytes, job.address, job.mark)
+                    packed = packing.take(came.packed)
+                    segments.take(came.segments, came.shares)
+                    if kept:
+                        kept.take(came.lines, packed)
+        else:
+            checked = ready.ready is None  # else the lines are read, and judged, by it
+            plain = open_blocks(job.dataset, root, chosen, checked=checked, bad=faults.add)
+            rows = segments.blocks(faults.add) if segments else plain
+            through(ready, rows, job, budget, faults, packing, segments, kept, is_filtered=chosen is not None)
+            if segments:
+                packing.put_between(segments, budget)
         if not (job.dataset.skip_bad and len(packing)):
             faults.check(offers=len(packing) > 0 and not job.dataset.is_ready)  # then it is not said yet
         wanted, positions = packing.finish(ready), packing.positions if packing.positions is not None else chosen
@@ -137,6 +142,18 @@ def _compile(
         _refuse_empty(compiled)
         on_error.pop_all()
     return compiled
+
+
+def _processes(crew: Crew, job: Job, root: Path, segments: Segmented) -> int:
+    """How many processes compile a dataset. Where most is taken over from before, there is little to share."""
+    stamps = signature(job.dataset, root)
+    if segments.is_edit or sum(stamp.size for stamp in stamps) < crew.least_bytes:
+        return 1
+    if not are_plain_lines([stamp.path for stamp in stamps]):
+        return 1
+    from runner.compile.ranges import cores
+
+    return crew.processes or min(cores(), MOST_PROCESSES)
 
 
 def preview(job: Job, root: Path, lines: Lines, rows: int | None = None) -> Iterator[Line]:
@@ -170,75 +187,6 @@ def picked(
         if len(found) == len(wanted):
             break
     return found
-
-
-class _Packing:
-    """Where the rows of the pass go: keys, sizes, the rest of the digests, positions, hashes of ids."""
-
-    def __init__(self, job: Job, lines: Lines, *, keeps_positions: bool, modulus: int) -> None:
-        around = lines.envelope(job.model.endpoint)
-        self._around = sum(map(len, around)) + 1 + wireid.KEY_CHARACTERS
-        self._job = job
-        self._keys = io.BytesIO()  # gives what was written to it without a copy
-        self._sizes = array("I")
-        self._distinct = b""
-        self._characters = 0
-        self._tokens = self._untold = 0
-        body = job.prompt.body
-        self._longest: int | None = 0 if body is not None and body.column else None
-        # only writing results asks for them, a row after the other, so they need not be in memory
-        self.rest: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # closed with the compiled job
-        self.positions = array("I") if keeps_positions else None
-        self.hashes = IdHashes(modulus)  # of the rows that were read
-        self.ids = self.hashes.values if job.dataset.id is not None else None
-
-    def __len__(self) -> int:
-        return len(self._sizes)
-
-    def close(self) -> None:
-        self.rest.close()
-
-    def add(self, some: Requests, digests: list[bytes]) -> None:
-        keys, rest = digest.split(digests)
-        self._keys.write(keys)
-        self.rest.write(rest)
-        around, longest = self._around, wireid.MAX_READABLE
-        # the size of a line is arithmetic: nothing is encoded to learn it
-        id_sizes = [size if size <= longest else longest for size in map(len, some.ids)]
-        sizes = [around + len(body) + size for body, size in zip(some.bodies, id_sizes, strict=True)]
-        self._sizes.extend(sizes if some.grown is None else map(add, sizes, some.grown))
-        self._characters += some.characters
-        self._tokens += some.tokens
-        self._untold += some.untold
-        if self._longest is not None:
-            self._longest = longest_answer(some.bodies, self._longest)
-        if self.ids is not None:
-            self.hashes.update(some.ids)
-        if self.positions is not None:
-            self.positions.extend(some.numbers)
-
-    def put_between(self, segments: Segmented, budget: RowBudget) -> None:
-        """Put what was added between what is known from before."""
-        job, rest = self._job, tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # closed with the compiled job
-        rendered, rows = sum(self._sizes), len(self)
-        fresh = Packed(self._keys.getvalue(), self._sizes, self.positions, self.ids, self.rest)
-        whole = segments.whole(fresh, rest)
-        if whole is None:
-            rest.close()
-            return
-        self.rest.close()
-        keys, self._sizes, self.positions, self.ids, self.rest, _, self._distinct = whole
-        self._keys = io.BytesIO(keys)
-        self._characters = segments.characters
-        self._longest = segments.longest_answer(self._longest)
-        # as many bytes as bodies at least; whoever is above the limit by these is compiled in the plain way
-        budget.read(segments.known_rows, job.dataset.key, job.dataset.mark)
-        budget.take(sum(self._sizes) - rendered - self._around * (len(self) - rows), job.address, job.mark)
-
-    def finish(self, ready: Program) -> Wanted:
-        characters = self._characters + ready.static_characters * len(self._sizes)
-        tokens = -(-characters // CHARACTERS_PER_TOKEN) + self._tokens
-        return Wanted(self._keys.getvalue(), self._sizes, tokens, self._untold, self._distinct, self._longest)
 
 
 def _refuse_empty(compiled: CompiledJob) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -77,6 +77,16 @@ class Faults(msgspec.Struct):
 
     def add(self, problem: Problem) -> None:
         self.count += 1
+        self._list(problem)
+
+    def take(self, count: int, problems: Iterable[Problem], nulled: Mapping[str, int]) -> None:
+        """Go on behind those that were collected elsewhere."""
+        self.count += count
+        for problem in problems:
+            self._list(problem)
+        self.nulled.update(nulled)
+
+    def _list(self, problem: Problem) -> None:
         # rows that cannot be read are told of before rows of the same run that cannot be rendered
         if len(self.problems) < LISTED or problem.mark < self.problems[-1].mark:
             insort(self.problems, problem, key=lambda one: one.mark)

@@ -97,12 +97,18 @@ def _read(dataset: DataSource, root: Path, name: str, picks: Picks, checked: boo
 def opened(dataset: DataSource, root: Path, name: str, bad: Bad | None) -> Iterator[tuple[io.BufferedReader[Any], str]]:
     """A file of a dataset, unpacked, and its format; what goes wrong in the block is said in a user's words."""
     form, packing = files.kind_of(name)
+    with in_words(dataset, root, name, bad), files.open_bytes(root / name, packing, Mark(name)) as file:
+        if form != ".parquet" and sniff.ends_lines_with_cr(file.peek(sniff.HEAD)[: sniff.HEAD]):
+            words = "the lines end in a carriage return alone, as on an old Mac"
+            raise DataError(words, hint="convert it: `tr '\\r' '\\n' < OLD > NEW`", mark=Mark(name))
+        yield file, form
+
+
+@contextmanager
+def in_words(dataset: DataSource, root: Path, name: str, bad: Bad | None) -> Iterator[None]:
+    """What goes wrong with a file in the block is said in a user's words."""
     try:
-        with files.open_bytes(root / name, packing, Mark(name)) as file:
-            if form != ".parquet" and sniff.ends_lines_with_cr(file.peek(sniff.HEAD)[: sniff.HEAD]):
-                words = "the lines end in a carriage return alone, as on an old Mac"
-                raise DataError(words, hint="convert it: `tr '\\r' '\\n' < OLD > NEW`", mark=Mark(name))
-            yield file, form
+        yield
     except BadRow as error:
         offer = "put it right"
         if bad is None and _goes_on(dataset, root, name):

@@ -10,12 +10,13 @@ goes over many lines, since the walk only ever looks for one between two rows.
 from __future__ import annotations
 
 import hashlib
+import io
 import zlib
 from codecs import BOM_UTF8 as BOM
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import msgspec
 
@@ -25,7 +26,7 @@ from runner.data.csv import MAX_FIELD_CHARACTERS
 from runner.data.files import expand
 from runner.data.jsonl import MAX_LINE_BYTES
 from runner.data.picks import Picks
-from runner.data.rows import opened
+from runner.data.rows import ignore, in_words, opened
 from runner.data.sniff import HEAD
 from runner.data.source import DataSource
 from runner.errors import DataError, Problem
@@ -56,12 +57,46 @@ class Segment(msgspec.Struct, array_like=True):
     was: int = -1  # its number among the segments known before; -1: it was read now
 
 
+class Cut(NamedTuple):
+    """Some whole segments that follow each other in a file of lines."""
+
+    file: int  # number of the file in the dataset
+    start: int  # of its bytes in the file
+    line: int  # number of the first one
+    lines: int
+    data: bytes
+
+
 def suits(dataset: DataSource, root: Path) -> bool:
     """Whether a dataset can be walked in segments. Raises DataError for files that are not there."""
     if dataset.are_paths:
         return False
     forms = {files.kind_of(name)[0] for name in expand(dataset, root)}
     return ".parquet" not in forms and not (dataset.skip_bad and forms - {".jsonl", ".ndjson"})
+
+
+def are_plain_lines(names: Sequence[str]) -> bool:
+    """Whether files can be cut anywhere between two lines: none is packed, and no row goes over several."""
+    return all(files.kind_of(name) in ((".jsonl", ""), (".ndjson", "")) for name in names)
+
+
+def cuts(dataset: DataSource, root: Path, size_bytes: int) -> Iterator[Cut]:
+    """All segments of a dataset of plain lines in order, taken together to about `size_bytes`, without a look at what
+    is in the lines. Raises as `Walk.blocks` does."""
+    listener = ignore if dataset.skip_bad else None
+    for number, name in enumerate(expand(dataset, root)):
+        with opened(dataset, root, name, listener) as (file, _):
+            window = _Window(file)
+            start, line = window.skip_marks(), 1
+            while window.has(1):
+                end = window.segment_end(0)
+                while end < size_bytes and window.has(end + 1):
+                    end = window.segment_end(end)
+                data = window.take(end)
+                lines = data.count(b"\n") + (not data.endswith(b"\n"))
+                yield Cut(number, start, line, lines, data)
+                start += end
+                line += lines
 
 
 class Walk:
@@ -86,21 +121,27 @@ class Walk:
             with opened(self._dataset, self._root, name, listener) as (file, form):
                 window = _Window(file)
                 if form in (".jsonl", ".ndjson"):
+                    window.skip_marks()
                     yield from self._jsonl(number, name, window, listener)
                 else:
                     head = file.peek(HEAD)[:HEAD]
                     yield from self._csv(number, name, window, head, form)
+
+    def blocks_of(self, names: tuple[str, ...], cut: Cut, row: int) -> Iterator[Block]:
+        """The rows of one cut of a dataset alone. names: of all files. row: the position of the first row."""
+        self.names = names
+        self._picks.position = row - 1
+        name, listener = names[cut.file], self._listen if self._dataset.skip_bad else None
+        with in_words(self._dataset, self._root, name, listener):
+            yield from self._jsonl(cut.file, name, _Window(io.BytesIO(cut.data)), listener, cut.line)
 
     def _listen(self, problem: Problem) -> None:
         self.segments[-1].is_odd = True
         if self._bad is not None:
             self._bad(problem)
 
-    def _jsonl(self, number: int, name: str, window: _Window, listener: Bad | None) -> Iterator[Block]:
-        while window.starts_with(BOM):
-            window.take(len(BOM))
+    def _jsonl(self, number: int, name: str, window: _Window, listener: Bad | None, line: int = 1) -> Iterator[Block]:
         base = _base(".jsonl", b"")
-        line = 1
         ready = self._dataset.is_ready  # whoever asks reads the lines himself
         while window.has(1):
             if (found := self._known.at(window, 0, base)) is not None:
@@ -118,8 +159,7 @@ class Walk:
     def _end_of_lines(self, window: _Window, base: hashlib._Hash) -> int:
         """Where the segment that begins at the place of the window ends: before a known one, or large enough."""
         if not self._known.is_left:
-            window.has(SEGMENT_BYTES)
-            return window.last_newline(SEGMENT_BYTES) or window.line_end(0, MAX_LINE_BYTES)
+            return window.segment_end(0)
         end = window.line_end(0, MAX_LINE_BYTES)
         while end < SEGMENT_BYTES and window.has(end + 1) and self._known.at(window, end, base) is None:
             end = window.line_end(end, MAX_LINE_BYTES)
@@ -258,8 +298,13 @@ class _Window:
     def view(self, start: int, size: int) -> memoryview:
         return memoryview(self._data)[self._at + start : self._at + start + size]
 
-    def starts_with(self, begun: bytes) -> bool:
-        return self.has(len(begun)) and self._data.startswith(begun, self._at)
+    def skip_marks(self) -> int:
+        """Step over byte order marks; some programs write a second one. How many bytes they take."""
+        size = 0
+        while self.has(len(BOM)) and self._data.startswith(BOM, self._at):
+            self._at += len(BOM)
+            size += len(BOM)
+        return size
 
     def line_end(self, start: int, longest: int) -> int:
         """The position after the line that begins at `start`; that of the end where nothing ends it.
@@ -277,9 +322,13 @@ class _Window:
             if not self.has(seen + 1):
                 return seen
 
-    def last_newline(self, size: int) -> int:
-        """The position after the last line that ends within `size` bytes; 0 where none does."""
-        return max(self._data.rfind(b"\n", self._at, self._at + size) + 1 - self._at, 0)
+    def segment_end(self, start: int) -> int:
+        """The position after the segment that begins at `start`, where none is known: after the last line that ends
+        within its size, or after the one line that is longer. Raises Unsuitable."""
+        self.has(start + SEGMENT_BYTES)
+        first = self._at + start
+        found = self._data.rfind(b"\n", first, first + SEGMENT_BYTES)
+        return self.line_end(start, MAX_LINE_BYTES) if found < 0 else found + 1 - self._at
 
     def head(self, start: int) -> int:
         """What tells the first line of a segment from others, mostly."""

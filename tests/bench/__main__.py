@@ -1,4 +1,4 @@
-"""What changes cost beside the bare loops, as a table. Figures: CPU of whole processes.
+"""What changes cost beside the bare loops, as a table. Figures: CPU of whole processes, but for what says wall.
 
 python -m tests.bench --rows 200000
 """
@@ -40,17 +40,25 @@ def row(name: str, floor: float, cost: Cost) -> None:
 
 
 def compiled(folder: Path, rows: int) -> None:
-    """The pass over a dataset alone, in processes of their own: the floor's and ours in turns, the least of three."""
+    """The pass over a dataset alone, in processes of their own: the floor's and ours in turns, the least of three.
+    Where two work on it, the floor is one of them."""
     path = folder / "compiled.jsonl"
     compiling.write_rows(path, rows)
     for kind, name in (("names", "text and names"), ("rich", "filters, loops, conditions")):
-        found: dict[str, list[float]] = {"floor": [], "runner": []}
-        for _ in range(3):
-            for who, seconds in found.items():
-                command = [sys.executable, "-m", "tests.bench.compiling", str(path), kind, who]
-                seconds.append(float(subprocess.run(command, check=True, capture_output=True).stdout))
-        floor, ours = min(found["floor"]), min(found["runner"])
+        floor, ours = _least_in_turns(path, kind, "floor", "runner")
         print(f"| compile {rows:,} rows, {name} | {floor:.2f} | {ours:.2f} | {ours / floor:.2f} | |", flush=True)
+    for kind, name in (("names", "text and names"), ("rich", "filters, loops, conditions")):
+        alone, two = _least_in_turns(path, kind, "alone", "together")
+        print(f"| the same, {name}, two processes, wall | {alone:.2f} | {two:.2f} | {two / alone:.2f} | |", flush=True)
+
+
+def _least_in_turns(path: Path, kind: str, *who: str) -> list[float]:
+    found: dict[str, list[float]] = {one: [] for one in who}
+    for _ in range(3):
+        for one, seconds in found.items():
+            command = [sys.executable, "-m", "tests.bench.compiling", str(path), kind, one]
+            seconds.append(float(subprocess.run(command, check=True, capture_output=True).stdout))
+    return [min(seconds) for seconds in found.values()]
 
 
 def table(lab: Lab, scratch: Path, rows: int) -> None:

@@ -1,6 +1,7 @@
-"""What compiling costs beside a bare loop: seconds of CPU of one pass over a dataset, without the start of Python.
+"""What compiling costs beside a bare loop: seconds of CPU of one pass over a dataset, without the start of Python; and
+how long it takes in one process, and in two.
 
-python -m tests.bench.compiling ROWS.jsonl names|rich floor|runner
+python -m tests.bench.compiling ROWS.jsonl names|rich floor|runner|alone|together
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import gc
 import resource
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,17 +66,21 @@ def cpu() -> float:
 
 
 def main(path: Path, kind: str, who: str) -> float:
-    from runner.compile.compile import compile_job
+    from runner.compile.compile import Crew, compile_job
     from runner.remotes.openai.lines import LINES
     from tests.compile.made import job_of
 
     gc.set_threshold(300_000, 20, 20)  # as the command has it
     job = job_of(TEMPLATES[kind], files=(path.name,))
+    if who in ("alone", "together"):
+        begun = time.perf_counter()
+        compile_job(job, path.parent, LINES, crew=Crew(1 if who == "alone" else 2, 0))
+        return time.perf_counter() - begun
     begun = cpu()
     if who == "floor":
         floor(path, _names if kind == "names" else _rich)
     else:
-        compile_job(job, path.parent, LINES)
+        compile_job(job, path.parent, LINES, crew=Crew(1))
         if "runner.compile.pool" in sys.modules:
             sys.modules["runner.compile.pool"].close()  # a process counts once it has ended
     return cpu() - begun
