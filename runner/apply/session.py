@@ -39,6 +39,7 @@ from runner.plan.answered import Answered
 from runner.plan.plan import Recorded
 from runner.plan.remaining import BatchRows, RetryRows
 from runner.plan.repay import LeftRows
+from runner.plan.since import Folds
 from runner.remotes.vendor import Provider
 from runner.results.locate import OutcomeSource
 from runner.state.memory import Memory, Objects, Records
@@ -97,6 +98,7 @@ class Session(msgspec.Struct):
     was_kept: bool = False  # and one of them kept its rows, though there may be more answers
     behind: frozenset[str] = frozenset()  # jobs that could not be compiled over the answers there are
     silent: dict[str, str] = msgspec.field(default_factory=dict)  # by job: answers it cannot ask about, in words
+    _folds: Folds = msgspec.field(default_factory=Folds)
     _told_at: float = -math.inf
     _declared: tuple[Project, str] | None = None
     of_others: Callable[[], Iterable[str]] = tuple  # remote ids that other environments have on record here
@@ -229,6 +231,7 @@ class Session(msgspec.Struct):
                 if record.flawed_object
             },
             answered={address: one for address, one in known.items() if one is not None},
+            folds=self._folds,
         )
 
     def _left(self, project: ProjectRecord | None) -> list[LeftRows]:

@@ -20,6 +20,7 @@ from runner.job.outcomes import ENTRY_BYTES, good
 from runner.job.packed import KEY_BYTES, common, keys_at, keys_of, positions_of, restricted, union, without
 from runner.plan import remaining
 from runner.plan.remaining import BatchRows, JobRows, RetryRows, Row, trust
+from runner.plan.since import Folds
 
 _SHARE = 16  # where more of the rows are in question, all are looked up
 
@@ -61,12 +62,16 @@ def fold(
     retries: Sequence[RetryRows] = (),
     accepted: Mapping[str, Sequence[str]] | None = None,
     answered: Mapping[str, Answered] | None = None,
+    folds: Folds | None = None,
 ) -> list[JobRows]:
-    """The same as `remaining.fold`. answered: by address, what was known of jobs before."""
+    """The same as `remaining.fold`.
+
+    answered: by address, what was known of jobs before. folds: the last fold of the same command, if there was one.
+    """
     history = batches, retries, accepted or {}
     looked_up = _to_look_up(jobs, *history, answered or {})
     if looked_up is None:
-        return remaining.fold(jobs, *history)
+        return remaining.fold(jobs, *history) if folds is None else folds.fold(jobs, *history)
     asked = union([one.keys for one in looked_up])
     places = [positions_of(job.keys, one.keys) for job, one in zip(jobs, looked_up, strict=True)]
     few = [

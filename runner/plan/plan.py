@@ -24,6 +24,7 @@ from runner.plan.decide import CannotSee, Observation, decide
 from runner.plan.guard import Amount, Guards
 from runner.plan.remaining import UNDER_WAY, BatchRows, JobRows, RetryRows, Row
 from runner.plan.repay import LeftRows, Replaced
+from runner.plan.since import Folds
 from runner.plan.spent import spent_by
 from runner.plan.stragglers import Limit
 
@@ -42,6 +43,7 @@ class Recorded(msgspec.Struct, frozen=True):
     meets: Mapping[str, bool] = {}  # by address of a job that is scored as it stands: whether it is as good as expected
     flawed: Mapping[str, Keys] = {}  # by address of a job whose answers have to be good: those that are none
     answered: Mapping[str, Answered] = {}  # by address, what was known of a job when its results were written
+    folds: Folds | None = None  # of the same command
 
     def answers_of(self, entry: BatchRows) -> Keys:
         """The keys that a batch has answered, but for those that a person decided since to have answered anew."""
@@ -153,7 +155,7 @@ class _Order:
 def _folded(desired: Sequence[Desired], recorded: Recorded) -> tuple[list[JobRows], _Order]:
     """The state of every row, and where the jobs stand that others wait for."""
     history = recorded.batches, recorded.retries, recorded.accepted_origins, recorded.answered
-    folded = fold(desired, *history)
+    folded = fold(desired, *history, recorded.folds)
     order = _Order(desired, folded, recorded)
     waiting = [order.waits(job) for job in desired]
     if any(waiting) and any(rows.counts[Row.SHARED] for rows in folded):

@@ -141,13 +141,13 @@ class JobRows(msgspec.Struct):
 
 # What the batches say about one key, as one integer: attempts, flags, and the number of the batch it is in. A fold over
 # millions of keys makes one dict entry for each; an object there would cost ten times the memory and five times the
-# time. Most rows of a job share one such integer, so what a row is follows from a handful of them (`_Wanted._learned`).
+# time. Most rows of a job share one such integer, so what a row is follows from a handful of them (`Said`).
 _ATTEMPTS = 0xFF
-_OK = 1 << 8
+OK = 1 << 8
 _ERROR = 1 << 9
 _LOST = 1 << 10
 _STALLED = 1 << 11
-_IN_FLIGHT = 1 << 12
+IN_FLIGHT = 1 << 12
 _ELSEWHERE = 1 << 13
 _PAST = 1 << 14  # asked before, but a retry opened a new generation since, or it was not paid for
 _PAID = 1 << 15  # and answered then
@@ -156,13 +156,14 @@ _SILENT = 1 << 17  # one attempt of a batch that finished without a line for it,
 _SILENT_BITS = 0xFF * _SILENT
 _INVALID = 1 << 25  # answered, and the answer is none
 _LATE = 1 << 26  # its batch was stopped since it took too long, and it had no answer
-_BATCH_SHIFT = 27
-_FLAGS = (1 << _BATCH_SHIFT) - 1
+BATCH_SHIFT = 27
+_FLAGS = (1 << BATCH_SHIFT) - 1
 
 _ENTRIES = struct.Struct(f">{KEY_BYTES}sQ")
 _KEYS = struct.Struct(f"{KEY_BYTES}s")
 _FIRST_GENERATION = (0, 0)
 _SPARSE = 64  # of rows so far apart each is searched for
+MOST_MARKS = 256
 _FEW = 4096  # keys of all sides together, that are folded in one go
 
 
@@ -176,6 +177,16 @@ def fold(
 
     accepted: by provider, the other origins whose answers count as well.
     """
+    return folded(jobs, batches, retries, accepted)[0]
+
+
+def folded(
+    jobs: Sequence[Desired],
+    batches: Sequence[BatchRows],
+    retries: Sequence[RetryRows] = (),
+    accepted: Mapping[str, Sequence[str]] | None = None,
+) -> tuple[list[JobRows], list[Said] | None]:
+    """The same, and what is said of each row; None where that is not to be gone on from (`plan/since.py`)."""
     # Keys are spread evenly by their first byte: one 256th of every set lies side by side, and only that much is ever
     # unpacked. A small project is one bucket, since 256 dicts of ten keys cost more than one of a few thousand.
     packed = [job.keys for job in jobs] + [entry.keys for entry in batches] + [retry.keys for retry in retries]
@@ -187,9 +198,8 @@ def fold(
     are_apart = len(jobs) == 1 and len(jobs[0].distinct) == len(jobs[0].keys)
     is_whole = edges_of is _ends or (are_apart and not batches)
     wanted = [_Wanted(job, is_whole=is_whole) for job in jobs]
-    if are_apart and not batches:
-        return [one.counted() for one in wanted]
-    for bucket in sorted({bucket for one in wanted for bucket in one.ordinals}):
+    buckets = () if are_apart and not batches else sorted({bucket for one in wanted for bucket in one.ordinals})
+    for bucket in buckets:
         known = history.bucket(bucket)
         owners: dict[bytes, int] = {}
         for number, one in enumerate(wanted):
@@ -199,7 +209,9 @@ def fold(
                 one.settle(bucket, known, batches)
             if not are_apart:
                 one.share(bucket, number, owners, jobs)
-    return [one.counted() for one in wanted]
+    said = [one.said for one in wanted if one.said is not None]
+    is_known = len(said) == len(jobs) and not history.overlaps
+    return [one.counted(batches) for one in wanted], said if is_known else None
 
 
 def trust(jobs: Sequence[Desired], batches: Sequence[BatchRows], accepted: Mapping[str, Sequence[str]]) -> list[bool]:
@@ -235,6 +247,7 @@ class _History:
             if entry.so_far or entry.unsent
         }
         self._retries = [(retry, edges_of(retry.keys)) for retry in retries]
+        self.overlaps = False  # two batches in flight hold the same request
 
     def bucket(self, bucket: int) -> dict[bytes, int]:
         # In order of submission: what a later batch says of a key is said over what an earlier one did.
@@ -247,11 +260,11 @@ class _History:
             if not is_trusted:
                 # Another account or host answered: that is neither an answer nor a reason to pay unasked.
                 if entry.index or entry.batch.is_active:
-                    _mark(known, entry, start, stop, _ELSEWHERE | (number + 1) << _BATCH_SHIFT, newest)
+                    _mark(known, entry, start, stop, _ELSEWHERE | (number + 1) << BATCH_SHIFT, newest)
             elif entry.index:
                 _learn(known, self._entries, number, entry.index[start:stop], newest)
             elif entry.batch.is_active:
-                _mark(known, entry, start, stop, _IN_FLIGHT | (number + 1) << _BATCH_SHIFT)
+                self.overlaps |= _mark(known, entry, start, stop, IN_FLIGHT | (number + 1) << BATCH_SHIFT)
                 if number in self._so_far:
                     self._go_on(known, number, bucket, newest)
         return known
@@ -265,7 +278,7 @@ class _History:
             known[key] |= _QUEUED
         index = entry.so_far[settled[bucket] : settled[bucket + 1]]
         for key, _ in _ENTRIES.iter_unpack(index):
-            known[key] &= ~_IN_FLIGHT
+            known[key] &= ~IN_FLIGHT
         _learn(known, self._entries, number, index, newest)
 
     def _generations(self, bucket: int) -> dict[bytes, tuple[int, int]]:
@@ -285,7 +298,9 @@ def _mark(
     stop: int,
     flag: int,
     newest: Mapping[bytes, tuple[int, int]] | None = None,
-) -> None:
+) -> bool:
+    """Put the flag at all keys of a batch; whether one of them had it."""
+    before = 0
     packed, width = (entry.index, ENTRY_BYTES) if entry.index else (entry.keys, KEY_BYTES)
     for position in range(start, stop, width):
         key = packed[position : position + KEY_BYTES]
@@ -293,8 +308,10 @@ def _mark(
             known[key] = known.get(key, 0) | _PAST
         else:
             state = known.get(key, 0)
+            before |= state
             # An answer is shown by the batch that gave it, whoever else holds its request
-            known[key] = state | flag & _FLAGS if state & _OK else state & _FLAGS | flag
+            known[key] = state | flag & _FLAGS if state & OK else state & _FLAGS | flag
+    return bool(before & flag & IN_FLIGHT)
 
 
 def _learn(
@@ -315,17 +332,17 @@ def _learn(
     # gave it may be on record as well.
     # Lines that never came are counted over all epochs: a person's retries must not go on for ever either.
     batch = batches[number].batch
-    here = (number + 1) << _BATCH_SHIFT
+    here = (number + 1) << BATCH_SHIFT
     entries: Iterable[tuple[bytes, int]] = _ENTRIES.iter_unpack(index)
     if not newest and not known:
         # The usual case: the first batch that asked these, and nobody asked anything again
         told = list(entries)
-        answered = _OK | here
+        answered = OK | here
         known.update([(key, answered) for key, value in told if value >> 60 == Outcome.OK])
         entries = [entry for entry in told if entry[1] >> 60 != Outcome.OK] if len(known) < len(told) else ()
     elif not newest and len(answers := good(index)) * ENTRY_BYTES == len(index) * KEY_BYTES:
         # and the next one that asked others, as where a job is cut into many batches
-        fresh = dict.fromkeys(unpack(answers), _OK | here)
+        fresh = dict.fromkeys(unpack(answers), OK | here)
         if fresh.keys().isdisjoint(known):
             known.update(fresh)
             entries = ()
@@ -337,10 +354,10 @@ def _learn(
         generation, replaced = newest.get(key, _FIRST_GENERATION) if newest else _FIRST_GENERATION
         is_current = batch.generation >= generation
         if outcome == Outcome.OK and batch.generation >= replaced:
-            if not state & _OK or batches[(state >> _BATCH_SHIFT) - 1].batch.generation < batch.generation:
-                known[key] = state & _FLAGS | _OK | here
+            if not state & OK or batches[(state >> BATCH_SHIFT) - 1].batch.generation < batch.generation:
+                known[key] = state & _FLAGS | OK | here
             continue
-        if state & _OK:
+        if state & OK:
             continue
         if is_finished and outcome == Outcome.RETRY and value & NO_LINE == NO_LINE:
             state += _SILENT if state & _SILENT_BITS != _SILENT_BITS else 0
@@ -348,7 +365,7 @@ def _learn(
             known[key] = state | _PAST | (_PAID if outcome in ANSWERS else 0)
         else:
             # While another batch has it in flight, that is the one to wait for; what one lost, to decide about
-            is_by_another = state & _IN_FLIGHT or (state & _LOST and outcome not in ANSWERS)
+            is_by_another = state & IN_FLIGHT or (state & _LOST and outcome not in ANSWERS)
             at = state & ~_FLAGS if is_by_another else here
             if outcome == Outcome.RETRY:
                 known[key] = (state & _FLAGS & ~_STALLED) + 1 | stalled | at
@@ -372,6 +389,39 @@ def _finished_nothing(batch: Batch) -> bool:
     return batch.phase is not Phase.FAILED and batch.rows > 0 and finished == 0
 
 
+class Said(msgspec.Struct):
+    """What the batches say of each row of one job: a byte a row, which is the place of its state among `states`."""
+
+    marks: bytearray
+    states: list[int]  # that occur, as in `_History`; the first is 0: nothing is said
+
+    def spelled_out(self, job: Desired, batches: Sequence[BatchRows]) -> bytearray:
+        """How each row stands, where no other row or job asks the same."""
+        rows = bytes(row_of(state, job, batches) for state in self.states)
+        return self.marks.translate(rows.ljust(MOST_MARKS, b"\0"))
+
+    def rows(self, job: Desired, batches: Sequence[BatchRows]) -> JobRows:
+        """The same, with all that is counted of them."""
+        met: Counter[int] = Counter()
+        for mark, state in enumerate(self.states):
+            met[state] += self.marks.count(mark)
+        return _counted(JobRows(self.spelled_out(job, batches), bad=job.bad), job, met, batches)
+
+
+def _counted(rows: JobRows, job: Desired, met: Mapping[int, int], batches: Sequence[BatchRows]) -> JobRows:
+    """With all that is counted of the rows of a job. met: so many of them are in each state."""
+    rows.counts = [rows.states.count(row) for row in _ROWS]
+    for state, times in met.items():
+        number = state >> BATCH_SHIFT
+        if not times or not number:
+            continue
+        if state & OK:
+            rows.answers[number] += times
+        rows.shown.add(number)
+        rows.touch(row_of(state, job, batches), batches[number - 1].batch, job.address)
+    return rows
+
+
 class _Wanted:
     """The rows of one job while they are settled, by bucket."""
 
@@ -379,9 +429,15 @@ class _Wanted:
         """is_whole: one bucket holds everything."""
         self._job = job
         self._keys = bytes(job.keys)
-        self._rows = JobRows(bytearray(job.rows), bad=job.bad)
+        # A byte a row: the place of what is said of it, among states that are few, as what the batches say is mostly
+        # the same. Where they are many, or rows are equal to others: how it stands (`_spell_out`)
+        self._bytes = bytearray(job.rows)
+        self.said: Said | None = Said(self._bytes, [0])
+        self._byte_of = {0: 0}  # of each state that occurs
+        self._row_of = {0: Row.NEW}
+        self._met: Counter[int] = Counter()
+        self._shared_with: set[str] = set()
         self._quiet: set[int] = set()  # buckets in which no row would be asked
-        self._row_of: dict[int, int] = {}  # of each state that occurs: what the batches say is mostly the same
         if is_whole:
             self.ordinals = {0: array("I", range(job.rows))}  # by bucket
             return
@@ -392,38 +448,47 @@ class _Wanted:
 
     def settle(self, bucket: int, known: Mapping[bytes, int], batches: Sequence[BatchRows]) -> None:
         """The state of each row in one bucket, as if no other row or job asked the same."""
-        keys, states, row_of = self._keys, self._rows.states, self._row_of
+        keys, put, byte_of = self._keys, self._bytes, self._byte_of
         ordinals = self.ordinals[bucket]
         told = [known.get(keys[ordinal * KEY_BYTES : (ordinal + 1) * KEY_BYTES], 0) for ordinal in ordinals]
         occurring = Counter(told)
-        for state, times in occurring.items():
-            if state not in row_of:
-                row_of[state] = self._learned(state, batches) if state else int(Row.NEW)
-            if state & _OK:
-                self._rows.answers[state >> _BATCH_SHIFT] += times
-        if _UNASKED.isdisjoint(map(row_of.__getitem__, occurring)):
+        self._met.update(occurring)
+        for state in occurring.keys() - byte_of.keys():
+            self._learn(state, batches)
+        if UNASKED.isdisjoint(map(self._row_of.__getitem__, occurring)):
             self._quiet.add(bucket)
-        for ordinal, row in zip(ordinals, map(row_of.__getitem__, told), strict=True):
-            states[ordinal] = row
+        for ordinal, byte in zip(ordinals, map(byte_of.__getitem__, told), strict=True):
+            put[ordinal] = byte
 
-    def _learned(self, state: int, batches: Sequence[BatchRows]) -> int:
-        """The row of a state that was not met before, noting which batch it comes from."""
-        row = _row_of(state, self._job)
-        if number := state >> _BATCH_SHIFT:
-            batch = batches[number - 1].batch
-            row = _as_known(row, batch)
-            self._rows.shown.add(number)
-            self._rows.touch(row, batch, self._job.address)
-        return row
+    def _learn(self, state: int, batches: Sequence[BatchRows]) -> None:
+        """Take in a state that was not met before."""
+        self._row_of[state] = row_of(state, self._job, batches)
+        if self.said is not None and len(self.said.states) == MOST_MARKS:
+            self._spell_out()
+        if self.said is None:
+            self._byte_of[state] = self._row_of[state]
+        else:
+            self._byte_of[state] = len(self.said.states)
+            self.said.states.append(state)
+
+    def _spell_out(self) -> None:
+        """From now on, a byte says how a row stands."""
+        if self.said is None:
+            return
+        rows = bytes(self._row_of[state] for state in self.said.states)
+        self._bytes = self._bytes.translate(rows.ljust(MOST_MARKS, b"\0"))
+        self._byte_of.update(self._row_of)
+        self.said = None
 
     def share(self, bucket: int, number: int, owners: dict[bytes, int], jobs: Sequence[Desired]) -> None:
         """Equal requests are one request: the first job in order asks it, and within a job its first row."""
         # Only rows that would be asked are looked at: what is settled or in flight is so for every row that is equal.
         if bucket in self._quiet:
             return
-        keys, states = self._keys, self._rows.states
+        self._spell_out()
+        keys, states = self._keys, self._bytes
         for ordinal in self.ordinals[bucket]:
-            if states[ordinal] not in _UNASKED:
+            if states[ordinal] not in UNASKED:
                 continue
             at = ordinal * KEY_BYTES
             mine = number << 32 | ordinal
@@ -434,14 +499,22 @@ class _Wanted:
                 states[ordinal] = Row.EQUAL
             else:
                 states[ordinal] = Row.SHARED
-                self._rows.shared_with.add(jobs[owner >> 32].address)
+                self._shared_with.add(jobs[owner >> 32].address)
 
-    def counted(self) -> JobRows:
-        self._rows.counts = [self._rows.states.count(row) for row in _ROWS]
-        return self._rows
+    def counted(self, batches: Sequence[BatchRows]) -> JobRows:
+        """How the rows stand."""
+        states = self._bytes if self.said is None else self.said.spelled_out(self._job, batches)
+        rows = JobRows(states, bad=self._job.bad, shared_with=self._shared_with)
+        return _counted(rows, self._job, self._met, batches)
 
 
-_UNASKED = frozenset((int(Row.NEW), int(Row.AGAIN), int(Row.REPLACE), int(Row.INVALID), int(Row.LATE)))
+UNASKED = frozenset((int(Row.NEW), int(Row.AGAIN), int(Row.REPLACE), int(Row.INVALID), int(Row.LATE)))
+
+
+def row_of(state: int, job: Desired, batches: Sequence[BatchRows]) -> Row:
+    """The row of a job of which this is said."""
+    row, number = _row_of(state, job), state >> BATCH_SHIFT
+    return _as_known(row, batches[number - 1].batch) if number else row
 
 
 def _as_known(row: Row, batch: Batch) -> Row:
@@ -456,9 +529,9 @@ def _as_known(row: Row, batch: Batch) -> Row:
 # The order is the rule. An answer ends all questions; what is in flight is waited for, whatever failed before; what a
 # person has to decide comes before the count of attempts, since another attempt may pay twice.
 def _row_of(state: int, job: Desired) -> Row:
-    if state & _OK or (state & _INVALID and not job.retries_invalid):
+    if state & OK or (state & _INVALID and not job.retries_invalid):
         return Row.OK
-    if state & _IN_FLIGHT:
+    if state & IN_FLIGHT:
         return Row.QUEUED if state & _QUEUED else Row.IN_FLIGHT
     if state & _LOST:
         return Row.LOST

@@ -41,8 +41,8 @@ _NO_INDEX = 'sha256 = __import__("hashlib").sha256(entries).hexdigest()'
 _UNSEEN = "self.observations[batch.key] = CannotSee(error.message)"
 _EXPIRED = 'self.observations[batch.key] = Observed(batch.remote_id, Phase.EXPIRED, "")'
 _LOST = "elif outcome == Outcome.LOST:\n                known[key] = state & _FLAGS | _LOST | at"
-_IN_FLIGHT = "            elif entry.batch.is_active:\n                _mark("
-_NEVER = "            elif False:\n                _mark("
+_IN_FLIGHT = "            elif entry.batch.is_active:\n                self.overlaps |= _mark("
+_NEVER = "            elif False:\n                self.overlaps |= _mark("
 _SHARED = "                states[ordinal] = Row.SHARED\n"
 _ALL_PAGES = "listed = provider.identified(list(provider.batches(since)))"
 _NOBODY_KNOWS = "    if found.doubtful or session.search_of(provider) is Search.NONE:\n        return _hold"
