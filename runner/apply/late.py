@@ -1,14 +1,14 @@
 """Creates that were given up and took effect all the same: found in what a remote lists, stopped, and counted.
 
 A remote may list what it accepted long after anybody waits for it, and then nothing of ours need be in flight there.
-So a list is asked for on their account alone, until they could not run any more. One that holds what is still needed
-is adopted by `recover`, under its old key where that is free: over the record of the create that was given up.
+So a list is asked for on their account alone, until they could not run any more. One that holds what nobody has
+answered is adopted by `recover`, under its old key where that is free: over the record of the create that was given up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 
 from runner.apply import named, wants
@@ -42,8 +42,7 @@ def list_anew(session: Session, polls: Polls) -> None:
         session.listed_anew.add(origin)
         try:
             provider = session.remote_of(mine[0])
-            since = min(batch.given_up_from or batch.intent_at for batch in mine) - CLOCK_SLACK
-            listed = list(provider.batches(since))
+            listed = list(provider.batches(min(map(since, mine))))
         except OF_OUR_MEMORY:
             raise
         except RunnerError as error:
@@ -55,8 +54,28 @@ def list_anew(session: Session, polls: Polls) -> None:
         known = {seen.remote_id for _, seen in polls.listed}
         polls.listed += [(provider, seen) for seen in listed if seen.remote_id not in known]
         for batch in mine:
-            if session.time_at(provider) - batch.intent_at > timedelta(hours=batch.window_hours) + CLOCK_SLACK:
+            if _is_over(session, provider, batch) and not _is_in(session, provider, batch, listed):
                 session.records.save(batch.but(is_given_up=False))
+
+
+def _is_over(session: Session, provider: Provider, batch: Batch) -> bool:
+    """Whether what came of a create cannot run any more."""
+    return session.time_at(provider) - batch.intent_at > timedelta(hours=batch.window_hours) + CLOCK_SLACK
+
+
+def _is_in(session: Session, provider: Provider, batch: Batch, listed: Iterable[Observed]) -> bool:
+    """Whether something in a list came of a create that was given up, or may have, and nobody knows of it yet."""
+    known = wants.known_in(session.records.batches()).union(batch.refused)
+    unknown = (seen for seen in listed if seen.remote_id not in known and not seen.is_refusal)
+    try:
+        return any(given_up(session, [batch], provider, seen) is not None for seen in unknown)
+    except RemoteError:
+        return True
+
+
+def since(batch: Batch) -> datetime:
+    """How far back what came of a create that was given up may stand in a list, by the remote's clock."""
+    return (batch.given_up_from or batch.intent_at) - CLOCK_SLACK
 
 
 def _may_be_late(session: Session, batch: Batch) -> bool:
@@ -78,9 +97,10 @@ def _can_be_asked(session: Session, origin: Origin) -> bool:
 def stop(session: Session, polls: Polls) -> None:
     """Stop and count creates that took effect after they were given up, when their requests had been sent in others.
 
-    They are known by label or upload. One that holds something which nobody has answered goes on, and is adopted when
-    that is to be sent; what it holds beside is paid for twice, and counted with whoever holds it too. One that nobody
-    wants any more is stopped, unless it is of specs that were not read.
+    They are known by label or upload. One that holds something which nobody has answered goes on, and is noted to be
+    adopted (`Session.late`), also where another was refused that for good, or a person is to decide about it; what it
+    holds beside is paid for twice, and counted with whoever holds it too. One that nobody wants any more is stopped,
+    unless it is of specs that were not read.
     """
     batches = session.records.batches()
     mine = [one for one in batches if one.is_given_up]
@@ -104,6 +124,8 @@ def stop(session: Session, polls: Polls) -> None:
         # holds it too.
         keys = keys_of(session, batch)
         free, overlap = unanswered(), common(keys, held())
+        if common(free, keys):
+            session.late[seen.remote_id] = provider.origin.provider
         is_counted = any(seen.remote_id in one.overlaps for one in session.records.batches())
         if is_counted and seen.phase.has_ended:
             continue

@@ -174,7 +174,7 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     recorded = session.recorded()
     is_new = chains.follow(session, recorded)
     guards = _as_locked(session, guards)
-    is_still = not is_new and not polled.collected and not deferred_now(session)
+    is_still = not (is_new or polled.collected or deferred_now(session) or recover.late_at(session))
     if last and is_still and _is_as_before(session, last.plan):
         return _still(session, last, polled, unresolved)
     plan = planned(session, recorded, seen_in(session, polled), guards)

@@ -55,12 +55,19 @@ def to_search(session: Session, plan: Plan) -> set[str]:
     """The providers that are looked through before something is sent.
 
     Also where a job is blocked by what it would send, or since its remote said too little or refused its list: there
-    may be less to send than it looks from here, and the remote may say more by now.
+    may be less to send than it looks from here, and the remote may say more by now. And where one was seen to have what
+    nobody has answered.
     """
     providers = {job.address: job.provider for job in session.desired if job.card.search.can_list}
     unsure = {job.address for job in plan.jobs if any(change.reason in _BY_WHAT_IS_SENT for change in job.changes)}
     wanted = unsure.union(one.address for one in plan.submissions)
-    return {providers[address] for address in wanted if address in providers}
+    return {providers[address] for address in wanted if address in providers} | late_at(session)
+
+
+def late_at(session: Session) -> set[str]:
+    """The providers that have a create which was given up, and is to be adopted."""
+    known = wants.known_in(session.records.batches()) | session.left_alone
+    return {name for remote_id, name in session.late.items() if remote_id not in known}
 
 
 def is_half_searched(session: Session, name: str) -> bool:
@@ -158,6 +165,8 @@ def _begun(session: Session, provider: Provider) -> _Looking:
     if origin in record.recovered_from and origin in record.searched_at:
         since = record.searched_at[origin] - CLOCK_SLACK  # others may have sent since then, and before we did
         since = _back_to_doubt(session, provider, since)
+    if since is not None and provider.origin.provider in late_at(session):
+        since = min([since, *(late.since(one) for one in session.records.batches() if one.is_given_up)])
     wanted, in_flight = wants.unsettled(session)
     left = set(record.left.get(origin, ()))
     if any(common(wanted, session.objects.read_set(name)) for name in left):

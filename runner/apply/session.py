@@ -81,6 +81,8 @@ class Session(msgspec.Struct):
     left_alone: set[str] = msgspec.field(
         default_factory=set
     )  # remote ids of batches of ours that a search found unneeded
+    # Creates that were given up, are there, and hold what nobody has answered: by remote id, their provider
+    late: dict[str, str] = msgspec.field(default_factory=dict)
     told: dict[str, bytes] = msgspec.field(default_factory=dict)  # by remote id, the keys that results name
     live: dict[str, Batch] = msgspec.field(default_factory=dict)  # as last seen, counts included, by batch
     home: dict[str, Batch] = msgspec.field(default_factory=dict)  # what this command brought home, by batch

@@ -113,33 +113,50 @@ def test_one_that_has_ended_counts_what_it_answered(remote: LookAlike, lab: Lab)
     assert not [route for route in remote.asked if route.endswith("/cancel")]
 
 
-def test_one_that_answered_what_failed_elsewhere_is_counted_and_its_answer_is_not_paid_for_again(
-    remote: LookAlike, lab: Lab
+@pytest.mark.parametrize("runs_on", [False, True], ids=["ended", "running"])
+def test_one_that_answers_what_was_refused_elsewhere_is_taken_over_and_counted(
+    remote: LookAlike, lab: Lab, runs_on: bool
 ) -> None:
     remote.on["POST /batches"] = losing_the_first_reply(remote)
+    shown: list[str] = []
 
     def life(batch: Raw, polls: int) -> Raw:
         if batch["id"] == "batch_1":
-            return dict(remote.completed(batch))
+            shown.append("")
+            return {} if runs_on and len(shown) < 5 else dict(remote.completed(batch))
         counts = {"total": 4, "completed": 3, "failed": 1}
         files = {"output_file_id": remote.answered(batch, only=3), "error_file_id": remote.failed(batch, "no", 400, 3)}
         return {"status": "completed", "completed_at": remote.now(), "request_counts": counts, **files}
 
     remote.life = life
     lab.apply(code=4)
-    remote.lists = True
-    done = lab.apply(code=4)
-    assert "`batch_1` is from a create that was given up, and holds 3 of the requests of `batch_2` too" in done.stderr
-    assert counted(lab, "paid_twice") == 3
-    assert "given up" not in lab.apply(code=4).stderr, "it is said and counted once"
-    assert counted(lab, "paid_twice") == 3
     changed(lab, twins=["batch_0"], twin_rows={"batch_0": 2}, possible_duplicates=1)  # as if counted with it before
-    lab.run("retry", "answers")
-    lab.apply()
-    assert (counted(lab), counted(lab, "possible_duplicates")) == (2, 1), "its record is written over, its sums are not"
+    remote.lists = True
+    done = lab.apply()
+    assert "`batch_1` is from a create that was given up, and holds 3 of the requests of `batch_2` too" in done.stderr
+    assert "adopted `batch_1`" in done.stderr
     assert [row["answer"] for row in lab.results()] == ["from batch_2"] * 3 + ["from batch_1"]
-    assert len(remote.created) == 2
+    assert (counted(lab), counted(lab, "possible_duplicates")) == (2, 1), "its record is written over, its sums are not"
     assert counted(lab, "paid_twice") == 3
+    assert lab.apply().stdout == "Nothing to do\n", "it is said and counted once"
+    assert counted(lab, "paid_twice") == 3
+    assert len(remote.created) == 2
+
+
+def test_one_that_answers_what_a_person_was_to_decide_about_is_taken_over(remote: LookAlike, lab: Lab) -> None:
+    remote.on["POST /batches"] = losing_the_first_reply(remote)
+
+    def life(batch: Raw, polls: int) -> Raw:
+        if batch["id"] == "batch_1":
+            return dict(remote.completed(batch))
+        return {"status": "cancelled", "cancelled_at": remote.now()}
+
+    remote.life = life
+    lab.apply(code=5)
+    remote.lists = True
+    lab.apply()
+    assert [row["answer"] for row in lab.results()] == ["from batch_1"] * 4
+    assert len(remote.created) == 2
 
 
 def test_a_list_that_fails_fails_nothing_and_is_asked_again(remote: LookAlike, lab: Lab) -> None:
@@ -162,15 +179,18 @@ def test_nobody_lists_where_every_create_was_answered(remote: LookAlike, lab: La
     assert remote.asked.count("GET /batches") == lists
 
 
-def test_a_list_after_its_window_is_the_last(remote: LookAlike, lab: Lab) -> None:
+@pytest.mark.parametrize("is_in_it", [False, True])
+def test_a_list_after_its_window_is_the_last(remote: LookAlike, lab: Lab, is_in_it: bool) -> None:
     remote.on["POST /batches"] = losing_the_first_reply(remote)
     lab.apply()
     [at] = [one["intent_at"] for one in record_of(lab.root) if one["stage"] == "dropped"]
     changed(lab, intent_at=(datetime.fromisoformat(at) - timedelta(hours=25)).isoformat())
-    for lists in (1, 0):
+    remote.lists = is_in_it
+    for lists in (2, 1, 0) if is_in_it else (1, 0):  # what is in it is counted, and then known
         before = remote.asked.count("GET /batches")
         assert lab.apply().stdout == "Nothing to do\n"
-        assert remote.asked.count("GET /batches") - before == lists
+        assert remote.asked.count("GET /batches") - before == min(lists, 1)
+    assert counted(lab) == (4 if is_in_it else 0)
 
 
 def changed(lab: Lab, **fields: Any) -> None:

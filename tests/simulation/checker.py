@@ -655,6 +655,19 @@ def _is_missed(history: History, key: bytes, batch: RemoteBatch, state: int) -> 
     return state == Row.LOST or is_asked_again or batch.is_cut(key, history.world.seconds)
 
 
+def _is_seen_late(history: History, applier: Applier, batch: RemoteBatch, known: set[str]) -> bool:
+    """Whether a create of an applier that is by itself was in a list that it read, and it kept no record of it.
+
+    Where nothing tells whose it is, a person has to say so.
+    """
+    if batch.id in known or batch.who != applier.name or len(history.appliers) > 1 or history.forgotten:
+        return False
+    if history.remote.habits.leaves_doubt:
+        return False
+    there = [one for one in history.remote.lists if batch.id in one.ids and one.is_calm]
+    return bool(there) and history.world.seconds < min(batch.gone_at, batch.files_gone_at)
+
+
 def _check_line(
     history: History,
     applier: Applier,
@@ -683,6 +696,9 @@ def _check_line(
         there = [b for b in there if not (key in b.cut_keys and _is_missed(history, key, b, state))]
         if there:
             history.blame(f"lost: {where}: {there[0].id} has answered {key.hex()[:4]}, and the output does not show it")
+        if late := [b for b in answered if _is_seen_late(history, applier, b, known | twins)]:
+            words = f"{late[0].id} took effect late, and has answered {key.hex()[:4]}"
+            history.blame(f"lost: {where}: {words}, and the output does not show it")
         is_replaced = any(one.replaces and key in one.keys for one in history.asked)
         told = [b for b in heard if not is_replaced and not history.forgotten_since(b.named_at, applier.name)]
         if told:
