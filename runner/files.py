@@ -33,6 +33,7 @@ def way_out(error: OSError) -> str:
 def whole(path: Path, *, mode: int = 0o644, is_durable: bool = True, keeps_equal: bool = False) -> Iterator[BinaryIO]:
     """A file to write, which becomes `path` when the block ends well and vanishes when it does not.
 
+    What was written can be read through its descriptor.
     Missing folders are made, and what killed processes left beside it is removed. mode: before the umask; of a private
     file, the folder is private as well. is_durable: it survives a power cut from the moment the block has ended.
     keeps_equal: a file with the same bytes is left as it is. Raises OSError; a full disk leaves what was there before.
@@ -42,7 +43,7 @@ def whole(path: Path, *, mode: int = 0o644, is_durable: bool = True, keeps_equal
     beside = path.with_name(f".{path.name}.{os.getpid()}{_SUFFIX}")
     with suppress(FileNotFoundError):
         beside.unlink()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         with open(os.open(beside, flags, mode), "wb", buffering=BUFFER_BYTES) as out:
             yield out

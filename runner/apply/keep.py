@@ -118,6 +118,8 @@ def is_as_left(session: Session, path: Path, written: Written | None) -> bool:
     if not path.is_file():
         return False
     with suppress(OSError, ValueError):  # the second: what an earlier release wrote says nothing of it
+        if written.pieces:
+            return session.digests.holds(path, session.objects.read_set(written.pieces))
         if not written.sha256:
             return fingerprint.is_as_stat(path, written.fingerprint)
         return session.digests.of(path).hex() == written.sha256

@@ -30,6 +30,7 @@ from runner.apply.session import Session
 from runner.compile.compiled import RowView
 from runner.compile.job import CompiledJob
 from runner.compile.shard import identity_of
+from runner.data.pieces import packed, sha256_at
 from runner.job.finish import FLAWS
 from runner.job.outcomes import Outcome
 from runner.job.packed import keys_at, positions_of
@@ -42,7 +43,8 @@ from runner.results.merge import Accounting, Writer, blocks_of
 from runner.results.splice import Merged
 
 _FOLDER = "lines"
-_COPY_BYTES = 1 << 30
+_COPY_BYTES = 1 << 18  # a cache holds them: what goes through memory takes twice as long
+_LARGE_BYTES = 1 << 22  # a smaller file is hashed in less time than the list of its pieces takes to write
 _NONE = Chosen(array("Q"), array("I"))
 # Numbers lie as this machine has them
 _LOW_BYTE = 255
@@ -59,12 +61,13 @@ class _Piece(msgspec.Struct, array_like=True):
     size_bytes: int = 0
     flaws: dict[str, int] = {}  # answers that are none among those, by `finish`
     is_odd: bool = False  # more is to be said of its lines: they are written each time
+    sha256: bytes = b""  # of them; empty where the file is known by one digest
 
 
 class _Layout(msgspec.Struct, array_like=True):
     """What a results file was made of."""
 
-    sha256: str  # of the file
+    content: str  # of the file, as in `Written`
     shape: str  # all that its lines have in common
     head_bytes: int  # before the first line
     sources: list[str]
@@ -109,6 +112,8 @@ class Splicing:
             for source, entry in zip(known.sources, known.entries, strict=True)
         ]
         self._head_bytes = 0
+        self.pieces = b""  # what a large file was made of, packed, once it is written
+        self._about: os.stat_result | None = None
 
     def lines(self, out: BinaryIO, writer: Writer, path: Path, written: Written | None) -> Accounting:
         """Write all lines. path: of the file that is there; written: what we wrote last."""
@@ -144,7 +149,7 @@ class Splicing:
                 end = run.was + run.end - run.first
                 _copy(file, out, offsets[run.was], offsets[end] - offsets[run.was])
                 for piece, before in zip(self._pieces[run.first : run.end], earlier.pieces[run.was : end], strict=True):
-                    piece.size_bytes, piece.flaws = before.size_bytes, before.flaws
+                    piece.size_bytes, piece.flaws, piece.sha256 = before.size_bytes, before.flaws, before.sha256
                     flaws.update(before.flaws)
 
             def unusual(number: int, line: Merged, is_repaired: bool) -> None:
@@ -155,6 +160,7 @@ class Splicing:
                     piece.flaws = {**piece.flaws, line.finish: piece.flaws.get(line.finish, 0) + 1}
 
             found = merge_known(writer, known, self._through(rows, runs, out, copy), shown, states, unusual)
+        self._hash(out)
         copied = self._ordinals[-1] - len(ordinals)
         flaws.update(found.flaws)
         return replace(found, wanted=found.wanted + copied, ok=found.ok + copied, flaws=dict(flaws))
@@ -174,13 +180,34 @@ class Splicing:
                 piece.size_bytes = out.tell() - begun
         yield from blocks_of(rows)  # there are none: what is read to its end is looked at for changes
 
+    # Hashing a file of 750 MB takes longer than all else that ten edits need. What was copied has the digests that it
+    # had: the file it came from was held to them, so one that is changed while it is copied shows later.
+    def _hash(self, out: BinaryIO) -> None:
+        """Hash what is new in a large file."""
+        out.flush()
+        at, descriptor = self._head_bytes, out.fileno()
+        if out.tell() < _LARGE_BYTES:
+            return
+        for piece in self._pieces:
+            if not piece.sha256:
+                piece.sha256 = sha256_at(descriptor, at, piece.size_bytes)
+            at += piece.size_bytes
+        head = self._head_bytes, sha256_at(descriptor, 0, self._head_bytes)
+        self.pieces = packed([head, *((piece.size_bytes, piece.sha256) for piece in self._pieces)])
+        self._about = os.fstat(descriptor)
+
+    def note(self, path: Path) -> None:
+        """Note what a large file holds, now that it has its name."""
+        if self._about is not None:
+            self._session.digests.wrote(path, self.pieces, self._about)
+
     def leave(self, written: Written) -> None:
         """Record how the file was written. written: what is on record of it."""
         path = self._path
         if self._session.sandbox is not None or not path.parent.parent.is_dir():
             return
         head = msgspec.msgpack.encode(
-            _Layout(written.sha256, self._shape, self._head_bytes, self._sources, self._pieces, written.made_of)
+            _Layout(written.content, self._shape, self._head_bytes, self._sources, self._pieces, written.made_of)
         )
         shown = self._shown
         parts: list[bytes | array[int]] = [len(head).to_bytes(8, "big"), head, shown.places, shown.sources]
@@ -203,7 +230,7 @@ class Splicing:
     def _earlier(self, path: Path, written: Written | None) -> Iterator[tuple[_Before | None, int]]:
         """How the file that is there was written, and that file; None where it is not certain to be as it was left."""
         before = self._read()
-        is_there = before is not None and written is not None and written.sha256 == before.layout.sha256
+        is_there = before is not None and written is not None and written.content == before.layout.content
         if not is_there or self._session.sandbox is not None or not keep.is_as_left(self._session, path, written):
             yield None, -1
             return
@@ -344,14 +371,16 @@ def _runs(copies: Sequence[int]) -> Iterator[_Run]:
 
 
 def _copy(file: int, out: BinaryIO, offset: int, size: int) -> None:
-    """Copy some bytes of a file, in the kernel where it can."""
+    """Copy some bytes of a file. The kernel's own way, `copy_file_range`, takes them in smaller pieces, and twice the
+    time, where it cannot share blocks: it can where both sides begin with one, which lines do not."""
     out.flush()
+    room = memoryview(bytearray(min(size, _COPY_BYTES)))
     while size:
-        try:
-            done = os.copy_file_range(file, out.fileno(), min(size, _COPY_BYTES), offset)
-        except OSError:
-            done = os.write(out.fileno(), os.pread(file, min(size, files.BUFFER_BYTES), offset))
+        done = os.preadv(file, [room[:size]], offset)
         if not done:
             raise OSError(f"the results file lost {size:,} bytes while it was copied")
+        some = room[:done]
+        while some:
+            some = some[os.write(out.fileno(), some) :]
         offset, size = offset + done, size - done
     out.seek(0, os.SEEK_END)

@@ -62,7 +62,11 @@ def write(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> 
         session.reporter.warn(f"{job.address}: {told}")
     if of_folder:
         session.reporter.warn(f"{job.address}: `{job.output}`: {of_folder}")
-    record = _record(session, job, rows, recorded, accounting, path, is_ours=True)
+    pieces = ""
+    if splicing is not None and splicing.pieces:
+        splicing.note(path)
+        pieces = session.objects.write_set(splicing.pieces)
+    record = _record(session, job, rows, recorded, accounting, path, is_ours=True, pieces=pieces)
     session.records.save(record)
     if splicing is not None and record.written is not None:
         splicing.leave(record.written)
@@ -140,8 +144,9 @@ def _record(
     path: Path,
     *,
     is_ours: bool,
+    pieces: str = "",
 ) -> JobRecord:
-    """is_ours: the output was written just now."""
+    """is_ours: the output was written just now. pieces: name of the set of those of a large one."""
     digest_of = partial(session.digests.of, is_ours=is_ours)
     before = recorded.jobs.get(job.address)
     return JobRecord(
@@ -151,7 +156,8 @@ def _record(
         keys_object=session.objects.write_set(session.keys_of(job)),
         rows=job.rows,
         output=job.output,
-        output_sha256="" if is_folder(job.output) else digest_of(path).hex(),
+        output_sha256="" if pieces or is_folder(job.output) else digest_of(path).hex(),
+        output_pieces=pieces,
         output_fingerprint=fingerprint.of_folder(path, digest_of) if is_folder(job.output) else "",
         written_sha256=made_of(session, job, rows, recorded),
         ok=accounting.ok,

@@ -10,11 +10,14 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from runner.data.contents import KEY_BYTES, Memo
+from runner.data.pieces import are_all_of
 
 _RACY_NS = 50_000_000  # a file changed this shortly before it was read may change again within one tick of its clock
+_PIECES = "pieces "
 _PADDING = bytes(16)  # a record of the memo has room for more than a digest
 
 
@@ -46,9 +49,33 @@ class Digests:
                 self._memo.put(key, found + _PADDING)
         return found
 
+    def holds(self, path: Path, pieces: bytes) -> bool:
+        """Whether `path` is made of just these pieces, packed, see `pieces`. Raises OSError."""
+        wanted = hashlib.sha256(pieces).digest()
+        known = self._memo.get(_key_of(path, path.stat(), _PIECES))
+        if known is not None:
+            return known[:32] == wanted
+        with open(path, "rb", buffering=0) as file:
+            about, started_ns = os.fstat(file.fileno()), self._now_ns()
+            key = _key_of(path, about, _PIECES)
+            if not are_all_of(file.fileno(), pieces):
+                return False
+            is_calm = started_ns - max(about.st_mtime_ns, about.st_ctime_ns) >= _RACY_NS
+            if is_calm and _key_of(path, os.fstat(file.fileno()), _PIECES) == key:
+                self._memo.put(key, wanted + _PADDING)
+        return True
 
-def _key_of(path: Path, about: os.stat_result) -> bytes:
-    stats = f"{about.st_size} {about.st_mtime_ns} {about.st_ctime_ns} {about.st_ino}\0"
+    def wrote(self, path: Path, pieces: bytes, about: os.stat_result) -> None:
+        """Note that we wrote `path` of these pieces just now. about: its stat before it had its name: of a file that is
+        not the same any more nothing is noted."""
+        with suppress(OSError):
+            now = path.stat()
+            if (now.st_ino, now.st_size, now.st_mtime_ns) == (about.st_ino, about.st_size, about.st_mtime_ns):
+                self._memo.put(_key_of(path, now, _PIECES), hashlib.sha256(pieces).digest() + _PADDING)
+
+
+def _key_of(path: Path, about: os.stat_result, what: str = "") -> bytes:
+    stats = f"{what}{about.st_size} {about.st_mtime_ns} {about.st_ctime_ns} {about.st_ino}\0"
     return hashlib.blake2b(stats.encode() + os.fsencode(path), digest_size=KEY_BYTES).digest()
 
 

@@ -234,6 +234,7 @@ class JobRecord(msgspec.Struct, frozen=True):
     rows: int
     output: str = ""
     output_sha256: str = ""  # of a table as we wrote it
+    output_pieces: str = ""  # of a large one instead: name of the object that holds the digests of its pieces
     # Of a folder as we wrote it; up to release 0.1.0 stats, of a table too.
     output_fingerprint: str = msgspec.field(default="", name="output_stamp")
     written_sha256: str = ""  # what the output was made of: wanted rows and the indexes shown
@@ -256,7 +257,9 @@ class JobRecord(msgspec.Struct, frozen=True):
         """The output; None before anything was written."""
         if not self.written_sha256:
             return None
-        return Written(self.output, self.written_sha256, self.output_sha256, self.output_fingerprint)
+        return Written(
+            self.output, self.written_sha256, self.output_sha256, self.output_fingerprint, self.output_pieces
+        )
 
 
 class Retry(msgspec.Struct, frozen=True):

@@ -10,3 +10,9 @@ class Written(msgspec.Struct, frozen=True):
     made_of: str  # hex digest of all that it holds
     sha256: str = ""  # of a table
     fingerprint: str = ""  # of a folder; up to release 0.1.0 of a table too: stats, then
+    pieces: str = ""  # of a large table instead of its `sha256`: name of the set of its pieces, see `data/pieces`
+
+    @property
+    def content(self) -> str:
+        """What tells a table from one that holds something else."""
+        return self.pieces or self.sha256

@@ -6,6 +6,7 @@ import random
 import re
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +76,45 @@ def test_it_is_what_writing_every_line_gives(lab: Lab, form: str, output: str, i
         lab.apply()
         assert path.read_bytes() == spliced, edit.__name__
         assert standing(lab) == said and "cut" in said
+
+
+def test_a_large_file_is_known_by_its_pieces(lab: Lab) -> None:
+    """Whoever touches or copies it changes nothing, and whoever edits a byte is noticed."""
+    lines = [line.replace(LONG, LONG * 50) for line in project(lab, ".jsonl", ".csv", ", id: id")]
+    put(lab, ".jsonl", lines)
+    path = lab.root / "results/answers.csv"
+    lab.apply()
+    assert path.stat().st_size > 1 << 22
+    for edit in (inserted, moved):
+        edit(lines)
+        put(lab, ".jsonl", lines)
+        lab.apply()
+        spliced = path.read_bytes()
+        _touched(path)
+        assert "Nothing to do" in lab.run("plan").stdout
+        shutil.rmtree(lab.root / ".runner/memo")
+        (lab.root / ".runner/memo").mkdir()
+        assert "Nothing to do" in lab.run("plan").stdout
+        path.unlink()
+        lab.apply()
+        assert path.read_bytes() == spliced, edit.__name__
+    at = len(spliced) // 3
+    path.write_bytes(spliced[:at] + bytes([spliced[at] ^ 1]) + spliced[at + 1 :])
+    changed(lines)
+    put(lab, ".jsonl", lines)
+    assert "was changed since it was written: kept as" in lab.apply().stderr
+    whole = path.read_bytes()
+    assert len(path.with_name("answers.csv.bak").read_bytes()) == len(spliced)
+    shutil.rmtree(lab.root / ".runner/memo/lines")
+    path.unlink()
+    lab.apply()
+    assert path.read_bytes() == whole
+
+
+def _touched(path: Path) -> None:
+    copy = path.with_name("copy")
+    shutil.copyfile(path, copy)
+    copy.replace(path)
 
 
 def test_rows_of_many_batches_some_of_which_failed(lab: Lab) -> None:
