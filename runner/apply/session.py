@@ -100,7 +100,7 @@ class Session(msgspec.Struct):
     was_kept: bool = False  # and one of them kept its rows, though there may be more answers
     behind: frozenset[str] = frozenset()  # jobs that could not be compiled over the answers there are
     silent: dict[str, str] = msgspec.field(default_factory=dict)  # by job: answers it cannot ask about, in words
-    _folds: Folds = msgspec.field(default_factory=Folds)
+    folds: Folds = msgspec.field(default_factory=Folds)
     _told_at: float = -math.inf
     _declared: tuple[Project, str] | None = None
     of_others: Callable[[], Iterable[str]] = tuple  # remote ids that other environments have on record here
@@ -233,7 +233,7 @@ class Session(msgspec.Struct):
                 if record.flawed_object
             },
             answered={address: one for address, one in known.items() if one is not None},
-            folds=self._folds,
+            folds=self.folds,
         )
 
     def _left(self, project: ProjectRecord | None) -> list[LeftRows]:

@@ -127,6 +127,7 @@ def _intend(session: Session, job: Desired, submission: Cut, continued_from: str
     project = session.records.project() or ProjectRecord(session.project.namespace, session.clock.now())
     keys = keys_of(session.compiled[job.address].wanted.keys_at(submission.ordinals))
     keys_sha256 = hashlib.sha256(keys).hexdigest()
+    session.folds.sent[keys_sha256] = job.keys, submission.ordinals
     set_name = keys_sha256[:16]
     before = [batch for batch in session.records.batches() if batch.keys_sha256 == keys_sha256]
     taken = project.taken.get(set_name, 0)  # else the two would be taken for one create, and the younger stopped

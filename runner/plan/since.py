@@ -49,6 +49,8 @@ class Folds(msgspec.Struct):
     """The last fold, by which the next one is quicker. What comes out does not hang on it."""
 
     last: Folded | None = None
+    # By SHA-256 of a request set that was sent since: the keys of all rows of a job, and the ordinals of those it is of
+    sent: dict[str, tuple[bytes | bytearray, Sequence[int]]] = msgspec.field(default_factory=dict)
 
     def fold(
         self,
@@ -59,7 +61,8 @@ class Folds(msgspec.Struct):
     ) -> list[JobRows]:
         """The same as `remaining.fold`."""
         history = tuple(batches), tuple(retries), dict(accepted)
-        said = _said_since(self.last, jobs, *history) if self.last is not None else None
+        sent, self.sent = self.sent, {}
+        said = _said_since(self.last, sent, jobs, *history) if self.last is not None else None
         if said is not None:
             found = [one.rows(job, batches) for one, job in zip(said, jobs, strict=True)]
             if _are_apart(jobs) or not any(rows.counts[row] for rows in found for row in UNASKED):
@@ -77,6 +80,7 @@ def _are_apart(jobs: Sequence[Desired]) -> bool:
 
 def _said_since(
     last: Folded,
+    sent: Mapping[str, tuple[bytes | bytearray, Sequence[int]]],
     jobs: Sequence[Desired],
     batches: Sequence[BatchRows],
     retries: Sequence[RetryRows],
@@ -85,19 +89,23 @@ def _said_since(
     """What is said of each row now; None where that has to be found out by looking all of them up."""
     if len(jobs) != len(last.jobs) or any(now is not then for now, then in zip(jobs, last.jobs, strict=True)):
         return None
-    if len(batches) != len(last.batches) or retries != last.retries or accepted != last.accepted:
+    if len(batches) < len(last.batches) or retries != last.retries or accepted != last.accepted:
         return None
-    changed = [n for n, now in enumerate(batches) if not _says_the_same(last.batches[n], now)]
-    if not changed:
-        return last.said
-    # A batch in flight leaves its mark at each of its requests, and so does whatever another one says of it. Where no
-    # mark is of more than one, nobody else speaks of what is in these.
-    if any(state & IN_FLIGHT and not _is_alone(state) for one in last.said for state in one.states):
-        return None
+    first = len(last.batches)
+    changed = [n for n, then in enumerate(last.batches) if not _says_the_same(then, batches[n])]
     trusted = trust(jobs, batches, accepted)
-    if not all(trusted[n] and _was_waited_for(last.batches[n], batches[n]) for n in changed):
+    if not all(_was_waited_for(last.batches[n], batches[n]) for n in changed):
+        return None
+    changed += range(first, len(batches))
+    if not all(trusted[n] for n in changed):
         return None
     said = [Said(one.marks, list(one.states)) for one in last.said]
+    if first < len(batches) and not (_are_apart(jobs) and _is_sent(said[0], first, sent, jobs[0], batches)):
+        return None
+    # A batch in flight leaves its mark at each of its requests, and so does whatever another one says of it. Where no
+    # mark is of more than one, nobody else speaks of what is in these.
+    if changed and any(state & IN_FLIGHT and not _is_alone(state) for one in last.said for state in one.states):
+        return None
     rest = []
     for number in changed:
         state = _of_all(batches[number], number, has_retries=bool(retries))
@@ -107,6 +115,36 @@ def _said_since(
         for one in said:
             one.states = [state if was == _in_flight(number) else was for was in one.states]
     return _looked_up(said, rest, jobs, batches, retries, accepted) if rest else said
+
+
+def _is_sent(
+    said: Said,
+    first: int,
+    sent: Mapping[str, tuple[bytes | bytearray, Sequence[int]]],
+    job: Desired,
+    batches: Sequence[BatchRows],
+) -> bool:
+    """Put the rows of what was sent since, from the batch number `first` on, in flight; False where they are not known.
+
+    Nothing may have been said of them before: then only the new batch speaks of them.
+    """
+    said.marks = bytearray(said.marks)
+    for number, entry in enumerate(batches[first:], first):
+        keys, ordinals = sent.get(entry.batch.keys_sha256, (b"", ()))
+        mark = len(said.states)
+        if keys is not job.keys or len(ordinals) * KEY_BYTES != len(entry.keys) or mark == MOST_MARKS:
+            return False
+        at, end = ordinals[0], ordinals[-1] + 1
+        is_one_run = end - at == len(ordinals)
+        if any(said.marks[at:end] if is_one_run else map(said.marks.__getitem__, ordinals)):
+            return False
+        if is_one_run:
+            said.marks[at:end] = bytes((mark,)) * len(ordinals)
+        else:
+            for ordinal in ordinals:
+                said.marks[ordinal] = mark
+        said.states.append(_in_flight(number))
+    return True
 
 
 def _in_flight(number: int) -> int:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from runner.job.desired import Desired
 from runner.job.observed import Counts, Failure, FailureKind, Phase
-from runner.job.packed import keys_of
+from runner.job.packed import KEY_BYTES, keys_of
 from runner.job.recorded import Stage
 from runner.plan import remaining
 from runner.plan.remaining import BatchRows, JobRows, RetryRows, Row
@@ -42,7 +42,9 @@ retried = st.lists(st.sampled_from(LETTERS), min_size=1, max_size=8)
 def as_it_is(name: str, letters: list[str], number: int, what: dict[str, Any]) -> BatchRows:
     if "outcomes" in what:
         told = {letter: what["outcomes"][n % len(what["outcomes"])] for n, letter in enumerate(letters)}
-        fields = {field: value for field, value in what.items() if field in ("generation", "origin", "owner")}
+        fields = {
+            field: value for field, value in what.items() if field in ("generation", "origin", "owner", "keys_sha256")
+        }
         return batch(name, told, number, phase=Phase.COMPLETED, **fields)
     fields = {field: value for field, value in what.items() if field != "so_far"}
     entry = batch(name, letters, number, **fields)
@@ -57,8 +59,9 @@ def told_of(rows: JobRows) -> tuple[object, ...]:
             rows.shown, +rows.answers)  # fmt: skip
 
 
-def hold_to_the_fold_of_all(jobs: list[Desired], histories: Iterable[tuple[list[BatchRows], list[RetryRows]]]) -> None:
-    folds = Folds()
+def hold_to_the_fold_of_all(
+    folds: Folds, jobs: list[Desired], histories: Iterable[tuple[list[BatchRows], list[RetryRows]]]
+) -> None:
     for history, retries in histories:
         quick = folds.fold(jobs, history, retries, {})
         plain = remaining.fold(jobs, history, retries, {})
@@ -89,6 +92,7 @@ def test_it_equals_the_fold_of_all(
     parts = [LETTERS[start:end] for start, end in pairwise(edges)]
     parts += [LETTERS[3:7]] * overlapping
     first = len(before)
+    folds = Folds()
 
     def histories() -> Iterator[tuple[list[BatchRows], list[RetryRows]]]:
         history = [as_it_is(f"before {n}", letters, n, what) for n, (letters, what) in enumerate(before)]
@@ -103,13 +107,16 @@ def test_it_equals_the_fold_of_all(
                     now[n] = now.get(n, {}) | what
                     history[first + n] = as_it_is(f"part {n}", parts[n], first + n, now[n])
             if number in sent:
-                history.append(as_it_is(f"sent {number}", LETTERS[20:], len(history), {}))
+                what = {"keys_sha256": str(number), **WHAT_WAS_SENT[number]}
+                history.append(as_it_is(f"sent {number}", LETTERS[20:], len(history), what))
+                folds.sent[str(number)] = jobs[0].keys, list(range(20 - unwanted, 24 - unwanted))
             yield list(history), retries
 
-    hold_to_the_fold_of_all(jobs, histories())
+    hold_to_the_fold_of_all(folds, jobs, histories())
 
 
 OK, AGAIN, DROPPED = {"outcomes": ["ok"]}, {"outcomes": ["ok", "retry"]}, {"stage": Stage.DROPPED}
+WHAT_WAS_SENT: list[dict[str, Any]] = [{}, OK, AGAIN, DROPPED, {}, {"origin": THERE}, {}]
 WHAT_BECOMES: dict[str, list[dict[str, Any]]] = {
     "a second batch of the same": [{}, OK],
     "taken back": [{}, DROPPED, {}, OK],
@@ -142,7 +149,7 @@ def test_what_else_is_said_of_its_rows(what: list[dict[str, Any]], earlier: dict
         ]  # fmt: skip
         distinct = keys_of(packed(wanted))
         jobs = [job("alpha", wanted, distinct=distinct), *([job("beta", other)] if other else [])]
-        hold_to_the_fold_of_all(jobs, histories)
+        hold_to_the_fold_of_all(Folds(), jobs, histories)
 
 
 def test_an_answered_batch_looks_nothing_up() -> None:
@@ -169,3 +176,37 @@ def test_rows_of_which_nothing_is_answered_are_looked_up_alone() -> None:
     (rows,) = folds.fold(jobs, list(history), [], {})
     assert folds.last is not None and len(folds.last.said[0].states) > 4
     assert rows.counts[Row.AGAIN] == 1 and rows.counts[Row.OK] == 7 and rows.counts[Row.IN_FLIGHT] == 16
+
+
+@pytest.mark.parametrize(
+    "becomes", [[{}] * 3, [OK, {}, DROPPED], [{"so_far": True}, AGAIN, {"origin": THERE}]], ids=str
+)
+@pytest.mark.parametrize("cut", [[range(8), range(8, 16), range(16, 24)], [range(0, 24, 2), range(1, 23, 2)]], ids=str)
+def test_what_was_sent_is_not_looked_up(cut: list[range], becomes: list[dict[str, Any]]) -> None:
+    """The rows of a batch are known from sending it; where that does not fit what is recorded, they are looked up."""
+    jobs = [job("alpha", LETTERS, distinct=keys_of(packed(LETTERS)))]
+    for keys_then in (jobs[0].keys, packed([*LETTERS[1:], LETTERS[0]])):
+        folds = Folds()
+        hold_to_the_fold_of_all(folds, jobs, [([], [])])
+        history = []
+        for n, (rows, what) in enumerate(zip(cut, becomes, strict=False)):
+            history.append(as_it_is(f"part {n}", [LETTERS[row] for row in rows], n, {"keys_sha256": str(n), **what}))
+            at = (
+                rows if keys_then is jobs[0].keys else [(row - 1) % 24 for row in rows]
+            )  # of other rows of the job then
+            folds.sent[str(n)] = keys_then, sorted(at)
+        hold_to_the_fold_of_all(folds, jobs, [(list(history), []), (list(history), [])])
+        history[0] = as_it_is("part 0", [LETTERS[row] for row in cut[0]], 0, OK)
+        history.append(batch("again", LETTERS[3:5], 9, keys_sha256="again"))
+        folds.sent["again"] = jobs[0].keys, range(3, 5)
+        hold_to_the_fold_of_all(folds, jobs, [(list(history), [])])
+
+
+def test_what_was_sent_is_known_from_sending_it() -> None:
+    jobs = [job("alpha", LETTERS, distinct=keys_of(packed(LETTERS)))]
+    folds = Folds()
+    folds.fold(jobs, [], [], {})
+    folds.sent["sha"] = jobs[0].keys, range(4, 12)
+    asked = BatchRows(batch("part", LETTERS[4:12], keys_sha256="sha").batch, bytes(8 * KEY_BYTES))  # none of its keys
+    (rows,) = folds.fold(jobs, [asked], [], {})
+    assert rows.counts[Row.IN_FLIGHT] == 8 and rows.ordinals(Row.IN_FLIGHT).tolist() == [*range(4, 12)]
