@@ -21,16 +21,21 @@ from runner.remotes.vendor import Provider
 
 def keys_of(session: Session, provider: Provider, seen: Observed) -> bytes | None:
     """The keys of such a batch; None where nothing says what it holds. Raises RemoteError."""
+    return told_of(session, provider, seen)[0]
+
+
+def told_of(session: Session, provider: Provider, seen: Observed) -> tuple[bytes | None, bool]:
+    """The same, and whether it holds more than that, or may, as will be seen later."""
     record = session.records.project()
     if record is not None and (name := record.met.get(seen.remote_id)):
-        return session.objects.read_set(name)
+        return session.objects.read_set(name), False
     keys, size = keys_held(session, provider, seen)
     record = session.records.project()
-    is_all = not (seen.continued_from or may_say_more(session, provider, seen, keys, size))
-    if keys is not None and record is not None and is_all:
+    is_more = may_say_more(session, provider, seen, keys, size)
+    if keys is not None and record is not None and not (seen.continued_from or is_more):
         met = {**record.met, seen.remote_id: session.objects.write_set(keys)}
         session.records.save(replace(record, met=met))
-    return keys
+    return keys, is_more
 
 
 def answers_of(session: Session, provider: Provider, seen: Observed) -> bytes | None:

@@ -245,7 +245,7 @@ class Elsewhere(msgspec.Struct, frozen=True):
     """What a remote holds that is not on record."""
 
     keys: bytes = b""  # of what is ours
-    is_in_doubt: bool = False  # something may be ours, and does not say so
+    is_in_doubt: bool = False  # something may be ours and does not say so, or is and does not say yet what it holds
 
     def may_hold(self, keys: bytes) -> bool:
         """Whether some of these requests may be paid for there already."""
@@ -268,15 +268,16 @@ def not_on_record(session: Session, provider: Provider, batches: Sequence[Batch]
     since = min([*(batch.intent_at for batch in batches), *filter(None, [searched])]) - CLOCK_SLACK
     listed = provider.identified(list(provider.batches(_back_to_doubt(session, provider, since))))
     ours = [seen for seen in listed if any(provider.is_of(name, seen) for name in projects)]
-    held = []
+    held, is_in_doubt = [], False
     for seen in ours:
         if seen.remote_id in known or seen.is_refusal:
             continue
-        keys = met.keys_of(session, provider, seen)
+        keys, is_more = met.told_of(session, provider, seen)
+        is_in_doubt |= is_more  # as in a search: what nobody can read yet may be what is to be sent
         if keys is not None and met.is_as_labelled(seen, keys):  # else a search would leave it alone
             held.append(keys)
     _count(session, provider, ours)  # a poll's list may not go back so far
-    return Elsewhere(union(held), bool(_doubtful(session, provider, listed)))
+    return Elsewhere(union(held), is_in_doubt or bool(_doubtful(session, provider, listed)))
 
 
 def _listed(session: Session, provider: Provider, since: datetime | None) -> list[Observed] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import threading
 import traceback
@@ -104,8 +105,13 @@ class Commands:
         """Whether the same was put off before: what was begun goes on, whatever is wanted since of what it needs."""
         made = self._history.remote.batches
         put_off = {one.id for one in made if one.was_deferred and one.label == batch.label}
-        return bool(put_off) and any(
-            record.stage is Stage.INTENT and not put_off.isdisjoint(record.refused)
+        keys_sha256 = hashlib.sha256(b"".join(sorted(set(batch.keys)))).hexdigest()
+        return any(
+            record.stage is Stage.INTENT
+            and (
+                not put_off.isdisjoint(record.refused)
+                or (record.create_tries > 1 and record.keys_sha256 == keys_sha256)
+            )
             for applier in self._history.appliers
             for record in SimulatedRecords(applier.store).batches()
             if applier.name == batch.who

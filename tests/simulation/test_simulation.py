@@ -78,6 +78,8 @@ MENDED = (
     4_098_015_042,  # to be replaced, and another clone that did not know asked it for the first time
     10_099_008_971,  # asked as often as it may be, then pruned, and the memory was lost
     99_005_360,  # refused for its lines, just after its input was taken away
+    4_211_000_738,  # another clone's batch whose rows nobody can read is made just before a create
+    4_000_005_771,  # told to come later, and meanwhile what its job needs was edited
     16_205_000_807,  # a recording whose replies were lost, asked again on purpose
     7_000_500_013,  # a create that came late and nothing names, and of two that asked the same one refused it
 )

@@ -8,6 +8,7 @@ import pytest
 
 from tests.journeys.fireworks.lab import DATASETS, JOBS, FireLab
 from tests.journeys.foretold import apply_as_foretold
+from tests.journeys.gateway import before
 from tests.journeys.lab import until
 
 OUTPUTS = pytest.mark.parametrize("outputs", [True, False], ids=["with-outputs", "without-outputs"])
@@ -132,3 +133,25 @@ def test_work_of_other_projects_and_people_is_left_alone(lab: FireLab) -> None:
     apply_as_foretold(lab)
     lab.whole()
     assert [len(ids) for ids in lab.account.sent()] == [10, 1, 10]
+
+
+def test_nothing_is_sent_beside_what_another_clone_sent_meanwhile_and_nobody_can_read(lab: FireLab) -> None:
+    other = FireLab(lab.root.with_name("other"), lab.server, lab.account)
+    other.root.mkdir()
+    other.spec()
+    other.rows(10)
+    lab.rows(11)
+    lab.account.fault(hold=0.5)
+
+    def sends_unseen() -> None:
+        other.apply("--no-wait", code=3)
+        [job] = lab.account.jobs()
+        name = job["inputDatasetId"].rpartition("/")[2]
+        gateway.refused[f"GET /v1/accounts/{lab.account.name}/datasets/{name}:getDownloadEndpoint"] = 404
+
+    with before(lab.server.url) as gateway:
+        gateway.before[f"POST /v1/accounts/{lab.account.name}/datasets"] = sends_unseen
+        done = lab.apply(code=5, FIREWORKS_BASE_URL=gateway.url)
+    assert "what is left is planned again" in done.stderr
+    assert "is ours, and the remote does not show what it holds yet" in done.stderr
+    assert len(lab.account.jobs()) == 1
