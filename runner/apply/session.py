@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -288,14 +289,15 @@ class Session(msgspec.Struct):
         mark = f"{batch.keys_sha256} {batch.index_sha256}"
         known = self._loaded.get(batch.key)
         if known is None or known[0] != mark:
-            keys = self.objects.read(f"{batch.key}/keys", batch.keys_sha256)
             index = self.objects.read(f"{batch.key}/index", batch.index_sha256) if batch.index_sha256 else b""
-            known = (mark, BatchRows(batch, keys, index))
+            read = partial(self.objects.read, f"{batch.key}/keys", batch.keys_sha256)
+            known = (mark, BatchRows(batch, read if index else read(), index))
             self._loaded[batch.key] = known
-        return BatchRows(batch, known[1].keys, self._judged(batch, known[1].keys, known[1].index))
+        return replace(known[1], batch=batch, index=self._judged(batch, known[1]))
 
-    def _judged(self, batch: Batch, keys: bytes, index: bytes) -> bytes:
+    def _judged(self, batch: Batch, rows: BatchRows) -> bytes:
         """An index with what is none of its answers, for jobs that ask again for those."""
+        index = rows.index
         name = batch.origin.provider
         jobs = [job for job in self.desired if job.retries_invalid and job.provider == name] if index else []
         if not jobs:
@@ -309,7 +311,7 @@ class Session(msgspec.Struct):
                     batch, wanted_of(specs[job.address]), lambda: self.source_of(batch, index), self.objects
                 ).of(self.keys_of(job))
                 for job in jobs
-                if common(self.keys_of(job), keys)
+                if common(self.keys_of(job), rows.keys)
             ]
             known = self._verdicts[batch.key] = mark, validity.together(found).applied(index)
         return known[1]

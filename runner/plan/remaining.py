@@ -56,10 +56,14 @@ class BatchRows(msgspec.Struct, frozen=True):
     """
 
     batch: Batch
-    keys: bytes
+    held: bytes | Callable[[], bytes]  # its keys, or what reads them: where there is an index, hardly anybody asks
     index: bytes = b""  # as judged by what the jobs want that ask again for answers that are none
     so_far: bytes = b""
     unsent: bytes = b""
+
+    @property
+    def keys(self) -> bytes:
+        return self.held if isinstance(self.held, bytes) else self.held()
 
 
 class RetryRows(msgspec.Struct, frozen=True):
