@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import weakref
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
@@ -45,7 +46,6 @@ from runner.results.splice import Merged
 _FOLDER = "lines"
 _COPY_BYTES = 1 << 18  # a cache holds them: what goes through memory takes twice as long
 _LARGE_BYTES = 1 << 22  # a smaller file is hashed in less time than the list of its pieces takes to write
-_NONE = Chosen(array("Q"), array("I"))
 # Numbers lie as this machine has them
 _LOW_BYTE = 255
 _PLACE_OF_LOW_BYTE, _PLACE_OF_OUTCOME = (0, 7) if sys.byteorder == "little" else (3, 0)
@@ -76,12 +76,29 @@ class _Layout(msgspec.Struct, array_like=True):
 
 
 class _Before(msgspec.Struct, frozen=True):
-    """The same, as it is read."""
+    """The same, as it is read. What it says row by row stays in its file, which is open: 13 bytes a row."""
 
     layout: _Layout
-    places: bytes  # "Q", as in `Chosen`
-    owners: bytes  # "I"
-    states: bytes
+    starts: list[int]  # rows before each piece, and all of them
+    file: BinaryIO
+    at: int  # where the places begin: "Q", as in `Chosen`; then the sources, "I"; then the states
+
+    def places(self, first: int, end: int) -> bytes:
+        return self._read(8 * first, 8 * end)
+
+    def owners(self, first: int, end: int) -> bytes:
+        at = 8 * self.starts[-1]
+        return self._read(at + 4 * first, at + 4 * end)
+
+    def states(self, first: int, end: int) -> bytes:
+        at = 12 * self.starts[-1]
+        return self._read(at + first, at + end)
+
+    def _read(self, start: int, end: int) -> bytes:
+        data = os.pread(self.file.fileno(), end - start, self.at + start)
+        if len(data) != end - start:
+            raise OSError("what is known of the results file was cut while it was read")
+        return data
 
 
 class Splicing:
@@ -95,7 +112,10 @@ class Splicing:
         assert isinstance(compiled, CompiledJob) and compiled.parts.pieces is not None
         self._session, self._spec, self._known, self._compiled = session, spec, known, compiled
         self._in_question = in_question
-        self._shown = _NONE
+        self._before: _Before | None = None
+        self._moved: Callable[[bytes], bytes] = bytes  # numbers of sources in `_before` to those of today
+        self._whole: Chosen | None = None  # of all rows, where all were looked up
+        self._parts: list[Chosen | int] = []  # else of each piece; a number: as that piece of `_before` has it
         pieces = compiled.parts.pieces
         starts = accumulate((segment.rows for segment in pieces.segments), initial=0)
         is_numbered = spec.dataset.id is None
@@ -120,9 +140,9 @@ class Splicing:
         self._head_bytes = out.tell()
         known = self._known
         with self._earlier(path, written) as (before, file):
-            self._shown = self._located(before, written)
+            self._locate(before, written)
             copies = [-1] * len(self._pieces) if before is None else self._same_as(before)
-            earlier, before = before.layout if before else None, None  # what is said row by row takes some room
+            earlier = before.layout if before else None
             runs = list(_runs(copies))
             ordinals = array("I")
             for run in runs:
@@ -130,11 +150,8 @@ class Splicing:
                     ordinals.extend(range(self._ordinals[run.first], self._ordinals[run.end]))
             is_all = len(ordinals) == self._ordinals[-1]
             rows = self._compiled.rows() if is_all else self._compiled.rows_at(ordinals)
-            shown, states = self._shown, known.states
+            shown, states = self._shown_in(runs), known.states
             if not is_all:
-                shown = Chosen(
-                    array("Q", [shown.places[n] for n in ordinals]), array("I", [shown.sources[n] for n in ordinals])
-                )
                 states = bytes([states[n] for n in ordinals])
             offsets = (
                 []
@@ -209,17 +226,34 @@ class Splicing:
         head = msgspec.msgpack.encode(
             _Layout(written.content, self._shape, self._head_bytes, self._sources, self._pieces, written.made_of)
         )
-        shown = self._shown
-        parts: list[bytes | array[int]] = [len(head).to_bytes(8, "big"), head, shown.places, shown.sources]
-        parts.append(self._known.states)
         total = hashlib.sha256()
-        for part in parts:
-            total.update(part)
         with suppress(OSError):  # it saves work, and no more
             path.parent.mkdir(mode=0o700, exist_ok=True)
             with files.whole(path, mode=files.PRIVATE, is_durable=False) as out:
+                out.write(total.digest())  # of what comes after it, which is not known yet
+                for part in (len(head).to_bytes(8, "big"), head, *self._told(), self._known.states):
+                    total.update(part)
+                    out.write(part)
+                out.seek(0)
                 out.write(total.digest())
-                out.writelines(parts)
+
+    def _told(self) -> Iterator[bytes | array[int]]:
+        """The places of all rows, and then their sources."""
+        if self._whole is not None:
+            yield self._whole.places
+            yield self._whole.sources
+            return
+        for part in self._parts:
+            yield part.places if isinstance(part, Chosen) else self._as_before(part)[0]
+        for part in self._parts:
+            yield part.sources if isinstance(part, Chosen) else self._as_before(part)[1]
+
+    def _as_before(self, was: int) -> tuple[bytes, bytes]:
+        """Places and sources of a piece of the earlier file, these by the numbers of today."""
+        before = self._before
+        assert before is not None
+        first, end = before.starts[was], before.starts[was + 1]
+        return before.places(first, end), self._moved(before.owners(first, end))
 
     @property
     def _path(self) -> Path:
@@ -245,69 +279,92 @@ class Splicing:
             os.close(file)
 
     def _read(self) -> _Before | None:
+        """What was left, if it is whole. Its file stays open as long as it is known."""
         total = hashlib.sha256()
         try:
-            with self._path.open("rb") as file:
-                left = os.fstat(file.fileno()).st_size
-
-                def take(size: int) -> bytes:
-                    if size > left:
-                        raise OSError("it was cut")
-                    data = file.read(size)
-                    total.update(data)
-                    return data
-
-                digest = file.read(total.digest_size)
-                layout = msgspec.msgpack.decode(take(int.from_bytes(take(8), "big")), type=_Layout)
-                rows = sum(piece.wanted for piece in layout.pieces)
-                before = _Before(layout, take(8 * rows), take(4 * rows), take(rows))
-                if file.read(1) or total.digest() != digest:
-                    return None
+            file = self._path.open("rb")
+        except OSError:
+            return None
+        weakref.finalize(self, file.close)
+        try:
+            digest = file.read(total.digest_size)
+            size = file.read(8)
+            total.update(size)
+            if int.from_bytes(size, "big") > os.fstat(file.fileno()).st_size:
+                return None
+            head = file.read(int.from_bytes(size, "big"))
+            total.update(head)
+            layout = msgspec.msgpack.decode(head, type=_Layout)
+            starts, at = [0, *accumulate(piece.wanted for piece in layout.pieces)], file.tell()
+            while some := file.read(files.BUFFER_BYTES):
+                total.update(some)
+            if file.tell() != at + 13 * starts[-1] or total.digest() != digest:
+                return None
         except (OSError, msgspec.MsgspecError):
             return None
-        return before if layout.shape == self._shape else None
+        return _Before(layout, starts, file, at) if layout.shape == self._shape else None
 
-    def _located(self, before: _Before | None, written: Written | None) -> Chosen:
+    def _locate(self, before: _Before | None, written: Written | None) -> None:
         """Where the outcome of each row comes from: as before, where neither the rows nor their outcomes changed."""
         known = self._known
+        moved = None if before is None else self._renumbering(before)
         is_known = before is not None and written is not None and before.layout.made_of == written.made_of
-        if not is_known or before is None or self._in_question is None or (was := self._moved(before)) is None:
-            return locate(known.keys, known.sources)
-        earlier = before.layout
-        places, sources, fresh = array("Q"), array("I"), array("I")
-        starts = [0, *accumulate(piece.wanted for piece in earlier.pieces)]
-        alike = self._alike(earlier)
+        if not is_known or before is None or self._in_question is None or moved is None:
+            self._whole = locate(known.keys, known.sources)
+            return
+        self._before, self._moved = before, moved
         asked = positions_of(known.keys, self._in_question)
-        for number, (piece, first) in enumerate(zip(self._pieces, self._ordinals, strict=False)):
-            end, same = first + piece.wanted, alike[number]
+        fresh, ordinals = [], array("I")
+        for number, (first, was) in enumerate(zip(self._ordinals, self._alike(before.layout), strict=False)):
+            end = first + self._pieces[number].wanted
             at = bisect_left(asked, first)
-            if same < 0 or earlier.pieces[same].wanted != piece.wanted or (at < len(asked) and asked[at] < end):
-                fresh.extend(range(first, end))
-                places.frombytes(bytes(8 * piece.wanted))
-                sources.frombytes(bytes(4 * piece.wanted))
-            else:
-                here = starts[same]
-                places.frombytes(memoryview(before.places)[8 * here : 8 * (here + piece.wanted)])
-                sources.frombytes(memoryview(was)[4 * here : 4 * (here + piece.wanted)])
-        keys = keys_at(known.keys, fresh)
-        found = locate_few(keys, known.sources)
-        for n, place, source in zip(fresh, found.places, found.sources, strict=True):
-            places[n], sources[n] = place, source
+            self._parts.append(was)
+            if was < 0 or before.layout.pieces[was].wanted != end - first or (at < len(asked) and asked[at] < end):
+                fresh.append(number)
+                ordinals.extend(range(first, end))
+        found, at = locate_few(keys_at(known.keys, ordinals), known.sources), 0
+        for number in fresh:
+            end = at + self._pieces[number].wanted
+            self._parts[number] = Chosen(found.places[at:end], found.sources[at:end])
+            at = end
+
+    def _shown_in(self, runs: Sequence[_Run]) -> Chosen:
+        """Where the outcomes of the rows come from whose lines are written."""
+        places, sources = array("Q"), array("I")
+        for number in (n for run in runs if run.was < 0 for n in range(run.first, run.end)):
+            some_places, some_sources = self._of_piece(number)
+            places.frombytes(some_places)
+            sources.frombytes(some_sources)
         return Chosen(places, sources)
 
-    def _moved(self, before: _Before) -> bytes | None:
-        """The sources of the earlier file as they are numbered now; None where too many have another number."""
+    def _of_piece(self, number: int) -> tuple[bytes | memoryview, bytes | memoryview]:
+        """Places and sources of its rows, as bytes."""
+        if self._whole is not None:
+            first, end = self._ordinals[number], self._ordinals[number + 1]
+            places, sources = memoryview(self._whole.places).cast("B"), memoryview(self._whole.sources).cast("B")
+            return places[8 * first : 8 * end], sources[4 * first : 4 * end]
+        part = self._parts[number]
+        if isinstance(part, Chosen):
+            return memoryview(part.places).cast("B"), memoryview(part.sources).cast("B")
+        return self._as_before(part)
+
+    def _renumbering(self, before: _Before) -> Callable[[bytes], bytes] | None:
+        """From the sources of the earlier file to their numbers today; None where too many have another number."""
         here = {source: number for number, source in enumerate(self._sources)}
         gone = len(here)
         moved = [here.get(source, gone) for source in before.layout.sources]
         if moved == [*range(len(moved))]:
-            return before.owners
+            return bytes
         if max(gone, len(moved)) > _LOW_BYTE:
             return None
-        low = _PLACE_OF_LOW_BYTE
-        owners = bytearray(before.owners)
-        owners[low::4] = owners[low::4].translate(bytes([*moved, *range(len(moved), 256)]))
-        return bytes(owners)
+        numbers = bytes([*moved, *range(len(moved), 256)])
+
+        def renumbered(owners: bytes) -> bytes:
+            found = bytearray(owners)
+            found[_PLACE_OF_LOW_BYTE::4] = found[_PLACE_OF_LOW_BYTE::4].translate(numbers)
+            return bytes(found)
+
+        return renumbered
 
     def _alike(self, earlier: _Layout) -> list[int]:
         """For each segment the number of the one in the earlier file with the same rows; -1 where there is none."""
@@ -324,31 +381,26 @@ class Splicing:
 
     def _same_as(self, before: _Before) -> list[int]:
         """For each segment the number of the one in the earlier file with the same lines; -1 where there is none."""
-        earlier, owners = before.layout, self._moved(before)
-        if owners is None:
+        moved = self._renumbering(before)
+        if moved is None:
             return [-1] * len(self._pieces)
-        starts = [0, *accumulate(piece.wanted for piece in earlier.pieces)]
-        shown, now = self._shown, self._known.states
-        places, sources = memoryview(shown.places).cast("B"), memoryview(shown.sources).cast("B")
+        pieces = enumerate(self._alike(before.layout))
+        return [was if was >= 0 and self._has_lines_of(number, was, before, moved) else -1 for number, was in pieces]
+
+    def _has_lines_of(self, number: int, was: int, before: _Before, moved: Callable[[bytes], bytes]) -> bool:
+        one, piece, first = before.layout.pieces[was], self._pieces[number], self._ordinals[number]
+        at, till = before.starts[was], before.starts[was + 1]
+        if one.is_odd or (one.row, one.wanted) != (piece.row, piece.wanted):
+            return False
+        if self._known.states.count(0, first, first + piece.wanted) != piece.wanted or any(before.states(at, till)):
+            return False
+        places = before.places(at, till)
         # one byte a row: whether something else than an answer stands there
-        odd, unsettled = before.places[_PLACE_OF_OUTCOME::8].translate(_NO_ANSWER), before.states
-        found = []
-        for piece, first, was in zip(self._pieces, self._ordinals, self._alike(earlier), strict=False):
-            if was >= 0:
-                one, many = earlier.pieces[was], piece.wanted
-                end, at = first + many, starts[was]
-                till = at + many
-                is_same = (
-                    not one.is_odd
-                    and (one.row, one.wanted) == (piece.row, many)
-                    and places[8 * first : 8 * end] == before.places[8 * at : 8 * till]
-                    and sources[4 * first : 4 * end] == owners[4 * at : 4 * till]
-                    and now.count(0, first, end) == many == unsettled.count(0, at, till)
-                    and odd.find(1, at, till) < 0
-                )
-                was = was if is_same else -1
-            found.append(was)
-        return found
+        if places[_PLACE_OF_OUTCOME::8].translate(_NO_ANSWER).find(1) >= 0:
+            return False
+        if self._whole is None and self._parts[number] == was:
+            return True  # it was not looked up
+        return self._of_piece(number) == (places, moved(before.owners(at, till)))
 
 
 class _Run(msgspec.Struct, frozen=True):
