@@ -22,6 +22,7 @@ from runner.compile.compile import picked
 from runner.compile.compiled import Line
 from runner.data.inlined import InlinedFiles
 from runner.errors import RunnerError
+from runner.job.outcomes import ENTRY_BYTES
 from runner.job.packed import restricted
 from runner.job.project import AudioJob, Job
 from runner.job.wireid import KEY_CHARACTERS, custom_id_of, key_of
@@ -45,7 +46,6 @@ class Older:
 
     def __init__(self, session: Session, recorded: Recorded, *, asks_remotes: bool) -> None:
         self._session, self._recorded, self._asks_remotes = session, recorded, asks_remotes
-        self._asked = [*(entry.keys for entry in recorded.batches), *(left.keys for left in recorded.left)]
         self._absent: dict[str, set[str]] = {}  # by address, rows that its results file, which has all, does not have
 
     def is_new(self, address: str, custom_id: str) -> bool:
@@ -55,7 +55,12 @@ class Older:
 
     def was_asked(self, key: bytes) -> bool:
         """Whether a request is on record as sent."""
-        return any(restricted(keys, key) for keys in self._asked)
+        batches, left = self._recorded.batches, self._recorded.left
+        if any(entry.index and restricted(entry.index, key, ENTRY_BYTES) for entry in batches):
+            return True
+        if any(restricted(one.keys, key) for one in left):
+            return True
+        return any(restricted(entry.keys, key) for entry in batches)
 
     def of(
         self, address: str, before: Before | None, ids: Sequence[str], ordinals: Sequence[int]

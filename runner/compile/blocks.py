@@ -8,6 +8,7 @@ A segment about whose rows something is to be said (bad ones that are left out, 
 from __future__ import annotations
 
 import io
+import os
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +26,7 @@ from runner.job.packed import edited, keys_of, without
 from runner.job.project import Job
 
 REST_BYTES = DIGEST_BYTES - KEY_BYTES
+_PIECE = 1 << 18
 
 
 class Share(msgspec.Struct, array_like=True):
@@ -34,16 +36,33 @@ class Share(msgspec.Struct, array_like=True):
     characters: int  # of the texts that differ from row to row
 
 
+class Stored:
+    """Bytes that are in a file, and stay there: a slice of them is read."""
+
+    def __init__(self, file: IO[bytes], at: int, size: int) -> None:
+        self._file, self._at, self._size = file, at, size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, asked: slice) -> bytes:
+        start, end, _ = asked.indices(self._size)
+        data = os.pread(self._file.fileno(), end - start, self._at + start)
+        if len(data) != end - start:
+            raise OSError("what was compiled before was cut while it was read")
+        return data
+
+
 class Packed(NamedTuple):
     """Rows in order, as in `shard.Parts`."""
 
-    keys: bytes
+    keys: bytes | Stored
     sizes: array[int]
     positions: array[int] | None  # None where every row is wanted
     ids: array[int] | None  # hashes; None where rows are numbered
     rest: IO[bytes]
     rest_at: int = 0
-    distinct: bytes = b""  # the keys sorted, each once; empty where they are not known
+    distinct: bytes | Stored = b""  # the keys sorted, each once; empty where they are not known
 
 
 class Pieces(msgspec.Struct, frozen=True):
@@ -238,7 +257,8 @@ def _stitched(
         else:
             at_fresh += wanted
         end = at + wanted
-        keys.write(memoryview(source.keys)[at * KEY_BYTES : end * KEY_BYTES])
+        for some in range(at * KEY_BYTES, end * KEY_BYTES, _PIECE):
+            keys.write(source.keys[some : min(some + _PIECE, end * KEY_BYTES)])
         numbers: Sequence[int] = range(row - shift, row - shift + rows)
         if positions is not None:
             assert source.positions is not None
@@ -263,8 +283,8 @@ def _distinct(segments: Sequence[Segment], fresh: Packed, before: Before, wanted
         return b""
     gone = {*range(len(before.pieces.segments))} - {segment.was for segment in segments}
     of_gone = [old.keys[wanted_before[n] * KEY_BYTES : wanted_before[n + 1] * KEY_BYTES] for n in sorted(gone)]
-    was, now = keys_of(b"".join(of_gone)), keys_of(fresh.keys)  # the same but for the rows that were edited
-    return edited(old.distinct, without(was, now), without(now, was))
+    was, now = keys_of(b"".join(of_gone)), keys_of(fresh.keys[:])  # the same but for the rows that were edited
+    return edited(old.distinct[:], without(was, now), without(now, was))
 
 
 def _renumbered(sizes: array[int], numbers: Sequence[int], shift: int) -> array[int]:

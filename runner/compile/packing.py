@@ -126,8 +126,8 @@ class Packing:
             rest.close()
             return
         self.rest.close()
-        keys, self._sizes, self.positions, self.ids, self.rest, _, self._distinct = whole
-        self._keys = io.BytesIO(keys)
+        self._sizes, self.positions, self.ids, self.rest = whole.sizes, whole.positions, whole.ids, whole.rest
+        self._keys, self._distinct = io.BytesIO(whole.keys[:]), whole.distinct[:]
         self._characters = segments.characters
         self._longest = segments.longest_answer(self._longest)
         # as many bytes as bodies at least; whoever is above the limit by these is compiled in the plain way

@@ -17,7 +17,7 @@ from typing import IO, Any
 import msgspec
 
 from runner import files
-from runner.compile.blocks import REST_BYTES, Before, Packed, Pieces, Share
+from runner.compile.blocks import REST_BYTES, Before, Packed, Pieces, Share, Stored
 from runner.compile.compiled import KEY_BYTES, Wanted
 from runner.compile.stamps import NO_STAMPS, Stamps
 from runner.data.files import content_digest, signature
@@ -186,20 +186,30 @@ def before_of(path: Path, job: Job, lines: Lines) -> Before | None:
             header = msgspec.json.decode(file.readline(_MAX_HEADER), type=_Header)
             if not header.pieces_bytes or not _is_of(header, job, lines):
                 return None
-            parts = _parts(file, header, ())
+            at = file.tell()
+            is_large = header.rows * REST_BYTES > _PIECE
+            parts = _parts(file, header, (), are_keys_left=is_large)
     except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return None
     if parts is None or parts.pieces is None:
         return None
     wanted = parts.wanted
-    packed = Packed(
-        wanted.keys, wanted.sizes, parts.positions, parts.pieces.ids, parts.rest, parts.rest_at, wanted.distinct
-    )
+    keys: bytes | Stored = wanted.keys
+    distinct: bytes | Stored = wanted.distinct
+    if is_large:  # then `rest` is the file
+        keys = Stored(parts.rest, at, header.rows * KEY_BYTES)
+        distinct = Stored(parts.rest, at + len(keys), header.distinct * KEY_BYTES)
+    packed = Packed(keys, wanted.sizes, parts.positions, parts.pieces.ids, parts.rest, parts.rest_at, distinct)
     return Before(packed, parts.pieces, wanted.longest_answer)
 
 
-def _parts(file: io.BufferedReader, header: _Header, stamps: tuple[FileStamp, ...]) -> Parts | None:
-    """The arrays after the header, if their digest is right. Raises ValueError when they are cut."""
+def _parts(
+    file: io.BufferedReader, header: _Header, stamps: tuple[FileStamp, ...], *, are_keys_left: bool = False
+) -> Parts | None:
+    """The arrays after the header, if their digest is right. Raises ValueError when they are cut.
+
+    are_keys_left: the keys are not held, only looked at.
+    """
     whole = hashlib.sha256()
 
     def take(size: int) -> bytes:
@@ -209,14 +219,19 @@ def _parts(file: io.BufferedReader, header: _Header, stamps: tuple[FileStamp, ..
         whole.update(data)
         return data
 
+    def skip(size: int) -> bytes:
+        for start in range(0, size, _PIECE):
+            take(min(_PIECE, size - start))
+        return b""
+
     def numbers(size: int) -> array[int]:
         found = array("Q" if size == 8 else "I")
         found.frombytes(take(rows * size))
         return found
 
     rows = header.rows
-    keys = take(rows * KEY_BYTES)
-    distinct = take(header.distinct * KEY_BYTES)
+    keys = (skip if are_keys_left else take)(rows * KEY_BYTES)
+    distinct = (skip if are_keys_left else take)(header.distinct * KEY_BYTES)
     sizes = numbers(4)
     positions = numbers(4) if header.has_positions else None
     ids = numbers(8) if header.has_ids else None
@@ -226,8 +241,7 @@ def _parts(file: io.BufferedReader, header: _Header, stamps: tuple[FileStamp, ..
     for start in range(0, rows * REST_BYTES, _PIECE):
         rest = take(min(_PIECE, rows * REST_BYTES - start))
     inlined_at, size = file.tell(), header.inlined_bytes
-    for start in range(0, size, _PIECE):
-        take(min(_PIECE, size - start))
+    skip(size)
     if file.read(1) or whole.hexdigest() != header.sha256:
         return None
     wanted = Wanted(keys, sizes, header.tokens, header.untold, distinct, header.longest_answer)
