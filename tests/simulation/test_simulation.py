@@ -80,6 +80,7 @@ MENDED = (
     99_005_360,  # refused for its lines, just after its input was taken away
     4_211_000_738,  # another clone's batch whose rows nobody can read is made just before a create
     4_000_005_771,  # told to come later, and meanwhile what its job needs was edited
+    Kind.STRAGGLERS.seed(5_813),  # a batch whose input cannot be read runs for a day after its memory was lost
     16_205_000_807,  # a recording whose replies were lost, asked again on purpose
     7_000_500_013,  # a create that came late and nothing names, and of two that asked the same one refused it
 )
