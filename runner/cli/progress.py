@@ -92,14 +92,24 @@ class _Causes:
         return before is None or now - before > CAUSE_SECONDS
 
 
-def _again(error: RemoteError, wait_seconds: float, number: int, most: int) -> str:
+def _tell_again(
+    to: PlainLines | Redrawn,
+    causes: _Causes,
+    who: str,
+    error: RemoteError,
+    wait_seconds: float,
+    number: int,
+    most: int,
+) -> None:
+    """Warn of the first try that failed, and say of those that follow for the same cause that they follow."""
+    cause = who, type(error), error.status  # two errors of one cause may differ in their words, as by a request's id
+    is_first, is_next = causes.is_new(cause), causes.is_new((*cause, number))
     wait = f"{wait_seconds:.1f}" if wait_seconds < 10 else f"{wait_seconds:.0f}"
-    return f"{error.message}; trying again in {wait} s (try {number} of {most})"
-
-
-def _cause_of(who: str, error: RemoteError, number: int) -> object:
-    """Two errors of one cause may differ in their words, as by the id of the request."""
-    return who, type(error), error.status, number
+    again = f"trying again in {wait} s (try {number} of {most})"
+    if is_first:
+        to.warn(f"{error.message}; {again}")
+    elif is_next:
+        to.step(f"`{who}`: {again}")
 
 
 class PlainLines:
@@ -154,8 +164,7 @@ class PlainLines:
                 self.step(f"waiting for `{who}` ...")
 
     def retried(self, who: str, error: RemoteError, wait_seconds: float, number: int, most: int) -> None:
-        if self._causes.is_new(_cause_of(who, error, number)):
-            self.warn(_again(error, wait_seconds, number, most))
+        _tell_again(self, self._causes, who, error, wait_seconds, number, most)
 
     def happened(self, event: Event) -> None:
         pass  # a step says it
@@ -211,8 +220,7 @@ class Redrawn:
         self._screen.draw()
 
     def retried(self, who: str, error: RemoteError, wait_seconds: float, number: int, most: int) -> None:
-        if self._causes.is_new(_cause_of(who, error, number)):
-            self.warn(_again(error, wait_seconds, number, most))
+        _tell_again(self, self._causes, who, error, wait_seconds, number, most)
 
     def happened(self, event: Event) -> None:
         pass

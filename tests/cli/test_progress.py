@@ -51,7 +51,7 @@ def test_a_remote_that_is_always_slow_is_told_once_and_again_after_a_long_while(
     assert out.getvalue().count("waiting for `vllm` ...") == 2
 
 
-def test_each_retry_is_warned_of_once_for_a_cause() -> None:
+def test_a_cause_is_warned_of_once_and_each_try_for_it_is_said_once() -> None:
     watcher, _, out = plain()
     for call in range(50):
         for number in (2, 3):
@@ -61,7 +61,7 @@ def test_each_retry_is_warned_of_once_for_a_cause() -> None:
     watcher.retried("vllm", OutcomeUnknown("cut"), 1.0, 2, 5)
     assert out.getvalue().splitlines() == [
         "warning: no (req_0); trying again in 1.0 s (try 2 of 5)",
-        "warning: no (req_0); trying again in 1.5 s (try 3 of 5)",
+        "`vllm`: trying again in 1.5 s (try 3 of 5)",
         "warning: later; trying again in 30 s (try 2 of 5)",
         "warning: cannot reach `lab`; trying again in 1.0 s (try 2 of 5)",
         "warning: cut; trying again in 1.0 s (try 2 of 5)",
