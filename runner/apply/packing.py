@@ -1,13 +1,15 @@
 """Raw results are packed when an apply ends: what they are read for mostly is done by then.
 
 What is not packed, since the command was stopped or there is no room, is packed by a later one: also what an earlier
-release has brought home.
+release has brought home. From then on the memory says that it is none for a release that would find no file there.
 """
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from runner.apply.session import Session
-from runner.job.recorded import Batch, Stage
+from runner.job.recorded import PACKED, Batch, Stage
 
 SMALLEST = 16 << 10  # bytes; below it a file would take less room by a few blocks of the disk at most
 
@@ -20,7 +22,14 @@ def pack(session: Session) -> None:
         if _is_done(batch):
             for result in batch.results:
                 if result.size_bytes >= SMALLEST:
+                    _note_packed(session)
                     session.objects.pack(batch.key, result)
+
+
+def _note_packed(session: Session) -> None:
+    project = session.records.project()
+    if project is not None and project.schema < PACKED:
+        session.records.save(replace(project, schema=PACKED))
 
 
 def _is_done(batch: Batch) -> bool:

@@ -16,6 +16,8 @@ from runner.job.stored import Kept
 from runner.job.written import Written
 
 SCHEMA = 1
+PACKED = 2  # of a project's own record, from when raw files are packed: up to release 0.1.0 they are read plain only
+NEWEST = PACKED
 GONE = "gone"  # in Batch.raw_status: the remote did not have it any more
 TRIED = "tried"  # in Batch.reason: it holds a few rows that a person asked before any others
 REMOTE = "remote"  # in Batch.found_in: found on the remote by its label

@@ -10,7 +10,7 @@ import msgspec
 
 from runner.errors import StateError, printable
 from runner.job.capabilities import Content, Delivery
-from runner.job.recorded import SCHEMA, Batch, JobRecord, ProjectRecord, Retry
+from runner.job.recorded import NEWEST, Batch, JobRecord, ProjectRecord, Retry
 from runner.state.base import LOST, Document, Documents, Store
 
 if TYPE_CHECKING:
@@ -232,9 +232,9 @@ def _read(key: str, document: Document, kind: type[T]) -> T:
     schema = document.get("schema")
     if not isinstance(schema, int) or schema < 1:
         raise StateError(f"the recorded state is not readable at `{key}`: it has no schema", hint=LOST)
-    if schema > SCHEMA:
+    if schema > NEWEST:
         raise StateError(
-            f"the state was written by a newer runner (schema {schema} at `{key}`; this one knows {SCHEMA})",
+            f"the state was written by a newer runner (schema {schema} at `{key}`; this one knows {NEWEST})",
             hint="install the newer version; this one changes nothing",
         )
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner import rawfile
+from runner.job.recorded import NEWEST
 from runner.state.disk import DiskStore
 from runner.state.records import Snapshot
 from tests.journeys.lab import SPEC, Lab
@@ -90,6 +91,29 @@ def test_what_an_earlier_release_left_is_packed_by_and_by(lab: Lab) -> None:
     lab.apply()
     assert raw_files(lab) == [raw] and raw.read_bytes() == packed and lab.results() == before
     assert lab.server.creates() == 1
+
+
+def test_a_memory_with_packed_files_says_that_it_is_none_for_an_earlier_release(lab: Lab) -> None:
+    lab.rows(2)
+    lab.apply()
+    assert schema_of(lab) == 1, "an earlier release reads on what holds no packed file"
+    lab.rows(ROWS)
+    lab.apply()
+    assert schema_of(lab) == NEWEST == 2
+    schema_of(lab, NEWEST + 1)
+    done = lab.apply(code=1)
+    assert "the state was written by a newer runner (schema 3 at `project`; this one knows 2)" in done.stderr
+    assert "install the newer version; this one changes nothing" in done.stderr
+
+
+def schema_of(lab: Lab, becomes: int = 0) -> int:
+    """Of the project's own record; and what it becomes."""
+    with closing(DiskStore(lab.root / ".runner" / "state")) as store:
+        read = store.read()
+        document = read.by_key["project"]
+        if becomes:
+            store.write({"project": {**document, "schema": becomes}}, read.serial)
+    return int(document["schema"])
 
 
 def test_sets_of_keys_go_when_nothing_speaks_of_them(lab: Lab) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from msgspec import inspect
 
 from runner.errors import StateError
-from runner.job.recorded import SCHEMA, Batch, JobRecord, ProjectRecord, Retry
+from runner.job.recorded import NEWEST, Batch, JobRecord, ProjectRecord, Retry
 from runner.state.base import NOTHING, ForkedStore
 from runner.state.disk import DiskStore
 from runner.state.records import PROJECT, Records
@@ -82,7 +82,7 @@ _PROJECT = inspect.type_info(ProjectRecord)
 
 
 @pytest.mark.parametrize(
-    ("schema", "says"), [(SCHEMA + 1, "newer runner"), (0, "no schema"), ("1", "no schema"), (None, "no schema")]
+    ("schema", "says"), [(NEWEST + 1, "newer runner"), (0, "no schema"), ("1", "no schema"), (None, "no schema")]
 )
 def test_a_record_of_another_schema_is_refused(schema: object, says: str) -> None:
     document = msgspec.to_builtins(ProjectRecord("p", datetime(2031, 1, 1, tzinfo=UTC))) | {"schema": schema}
