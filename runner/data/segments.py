@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import zlib
 from codecs import BOM_UTF8 as BOM
 from collections import defaultdict
@@ -84,19 +85,37 @@ def cuts(dataset: DataSource, root: Path, size_bytes: int) -> Iterator[Cut]:
     """All segments of a dataset of plain lines in order, taken together to about `size_bytes`, without a look at what
     is in the lines. Raises as `Walk.blocks` does."""
     listener = ignore if dataset.skip_bad else None
+    usual = size_bytes + SEGMENT_BYTES
     for number, name in enumerate(expand(dataset, root)):
         with opened(dataset, root, name, listener) as (file, _):
-            window = _Window(file)
-            start, line = window.skip_marks(), 1
-            while window.has(1):
-                end = window.segment_end(0)
-                while end < size_bytes and window.has(end + 1):
-                    end = window.segment_end(end)
-                data = window.take(end)
+            start, line, most = _Window(file).skip_marks(), 1, usual
+            # read at its place, once: windows copy, and the processes that wait for these wait for the copies, too
+            while data := os.pread(file.fileno(), most, start):
+                end = _end_of_segments(data, size_bytes, is_rest=len(data) < most)
+                if not end:  # one line is longer than all that
+                    if most > MAX_LINE_BYTES:
+                        raise Unsuitable
+                    most *= 2
+                    continue
+                data, most = data[:end], usual
                 lines = data.count(b"\n") + (not data.endswith(b"\n"))
                 yield Cut(number, start, line, lines, data)
                 start += end
                 line += lines
+
+
+def _end_of_segments(data: bytes, size_bytes: int, *, is_rest: bool) -> int:
+    """Where the segments end with which some bytes begin, `size_bytes` of them or a little more; 0 where the first does
+    not end here. is_rest: nothing comes after the bytes."""
+    end = 0
+    while end < min(size_bytes, len(data)):
+        found = data.rfind(b"\n", end, end + SEGMENT_BYTES)
+        if found < 0:
+            found = data.find(b"\n", end + SEGMENT_BYTES)
+        if found < 0:
+            return len(data) if is_rest else end
+        end = found + 1
+    return end
 
 
 class Walk:
