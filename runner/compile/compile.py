@@ -113,7 +113,7 @@ def _compile(
             with closing(Ranges(work, ready, processes, crew.range_bytes, spool if kept else None)) as ranges:
                 for came in ranges:
                     faults.take(came.bad, came.problems, came.nulled)
-                    budget.read(came.rows, job.dataset.key, job.dataset.mark)
+                    budget.read(came.read_rows, job.dataset.key, job.dataset.mark)
                     budget.take(came.body_bytes, job.address, job.mark)
                     packed = packing.take(came.packed)
                     segments.take(came.segments, came.shares)

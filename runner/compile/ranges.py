@@ -54,6 +54,7 @@ class Came(msgspec.Struct, array_like=True):
     packed: Stretch
     segments: list[Segment]
     shares: list[Share]
+    read_rows: int  # those that are no rows at all are not counted
     body_bytes: int
     bad: int
     problems: list[Problem]  # the first of them
@@ -85,7 +86,7 @@ class Work(NamedTuple):
         Raises as `packing.through` does.
         """
         job, budget, faults = self.job, RowBudget(), Faults(self.job.dataset.key)
-        _, bytes_left = budget.saved()
+        rows_left, bytes_left = budget.saved()
         segments = Segmented(job, self.root, None)
         kept = KeptLines(spool) if spool else None
         packing = Packing(job, ready, keeps_positions=self.keeps_positions, modulus=self.modulus)
@@ -95,6 +96,7 @@ class Work(NamedTuple):
             return Came(
                 packing.all(),
                 *segments.made_of(),
+                rows_left - budget.saved()[0],
                 bytes_left - budget.saved()[1],
                 faults.count,
                 faults.problems,

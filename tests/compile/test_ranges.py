@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runner.compile import pool, shard
@@ -81,6 +81,7 @@ def all_of(job: Job, root: Path, crew: Crew, spool: Spool | None = None) -> Any:
     return found(compiled), pieces.segments, pieces.shares, pieces.ids, pieces.modulus, budget.saved()
 
 
+@example("bad rows", 300, [(0, "no JSON"), (200, "no JSON")], 2, False)
 @settings(max_examples=max(10, settings().max_examples // 10), deadline=None)
 @given(
     name=st.sampled_from(sorted(JOBS)),
