@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 import msgspec
@@ -130,9 +130,14 @@ def _search(session: Session, name: str) -> int:
         words = f"`{first.remote_id}` is ours, and the remote does not show what it holds"
         if first.phase.has_ended:  # files may come late; where they were deleted, they do not
             minutes = FILES_SETTLE.total_seconds() / 60
+            ends = [seen.ended_at for seen in looking.unread if seen.phase.has_ended and seen.ended_at is not None]
+            until = max(ends, default=provider.skew + session.clock.now()) - provider.skew + FILES_SETTLE
+            until += timedelta(seconds=59)  # in whole minutes it is over then
             raise BlockedError(
-                f"{words}: nothing that may be in it is sent before it has ended for {minutes:.0f} minutes",
-                hint="run `runner apply` again then; files that were deleted are taken for gone by that time",
+                f"{words}: nothing that may be in it is sent before it has ended for {minutes:.0f} minutes, "
+                f"at {until.astimezone(UTC):%H:%M} UTC",
+                hint="run `runner apply` again then: its files may only come late; were they deleted, as by "
+                "`runner prune`, they are taken for gone by that time",
             )
         raise BlockedError(
             f"{words} yet: nothing that may be in it is sent",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +61,11 @@ def test_uploads_and_results_go_and_nothing_is_asked_again(lab: Lab) -> None:
     assert clone_of(lab, with_results=True).apply().stdout == "Nothing to do\n"
     assert lab.server.creates() == 2
     # without them it cannot know yet that the files were deleted, and do not only come late
-    assert "before it has ended for 15 minutes" in clone_of(lab, with_results=False).apply(code=5).stderr
+    said = clone_of(lab, with_results=False).apply(code=5).stderr
+    [told] = re.findall(r"before it has ended for 15 minutes, at (\d\d:\d\d) UTC", " ".join(said.split()))
+    ended = max(batch["completed_at"] for batch in lab.server.batches())
+    assert told == f"{datetime.fromtimestamp(ended + 15 * 60 + 59, UTC):%H:%M}"
+    assert "were they deleted, as by `runner prune" in " ".join(said.split())
     assert lab.server.creates() == 2
 
 
