@@ -602,7 +602,11 @@ def _was_in_doubt(history: History, key: bytes) -> bool:
     if key in history.remote.unheard or (history.online and key in {one for _, one in history.online.unsure}):
         return True
     return any(key in one.keys for one in history.stopped) or any(
-        one.cancelled_at < NEVER or min(one.gone_at, one.files_gone_at) < NEVER or one.cut_keys for one in asked
+        one.cancelled_at < NEVER
+        or min(one.gone_at, one.files_gone_at) < NEVER
+        or one.cut_keys
+        or one.is_hidden(history.world.seconds, history.world.seconds)  # to the end, and for longer than is waited
+        for one in asked
     )
 
 
@@ -692,6 +696,7 @@ def _check_line(
         history.blame(f"outputs: {where}: {key.hex()[:4]} is answered, and its line has no answer")
     if answer is None:
         there = [b for b in answered if b.id in known - twins and now < min(b.gone_at, b.files_gone_at)]
+        there = [b for b in there if not b.is_hidden(now, now)]
         there = [b for b in there if history.is_tame or b.who == applier.name]
         there = [b for b in there if not (key in b.cut_keys and _is_missed(history, key, b, state))]
         if there:

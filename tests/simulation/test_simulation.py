@@ -81,6 +81,7 @@ MENDED = (
     4_211_000_738,  # another clone's batch whose rows nobody can read is made just before a create
     4_000_005_771,  # told to come later, and meanwhile what its job needs was edited
     Kind.STRAGGLERS.seed(5_813),  # a batch whose input cannot be read runs for a day after its memory was lost
+    2_228_001_199,  # hidden from its create to the end of the history, and so a person is asked
     16_205_000_807,  # a recording whose replies were lost, asked again on purpose
     7_000_500_013,  # a create that came late and nothing names, and of two that asked the same one refused it
 )
