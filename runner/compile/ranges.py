@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from runner.compile.blocks import Segmented, Share
 from runner.compile.budget import RowBudget
@@ -45,7 +46,7 @@ class Range(msgspec.Struct, frozen=True, array_like=True):
     line: int
     lines: int
     row: int  # position of the first row
-    room: int  # for lines, in bytes
+    room: int = 0  # for lines, in bytes
 
 
 class Came(msgspec.Struct, array_like=True):
@@ -76,6 +77,15 @@ class Work(NamedTuple):
     names: tuple[str, ...]  # of the dataset's files
     keeps_positions: bool
     modulus: int  # of the hashes of ids
+
+    def cut(self, asked: Range) -> Cut | None:
+        """A range as it is in its file; None where the file is shorter by now, or gone."""
+        data = b""
+        with suppress(OSError), open(self.root / self.names[asked.file], "rb") as file:
+            data = os.pread(file.fileno(), asked.size_bytes, asked.start)
+        if len(data) != asked.size_bytes:
+            return None
+        return Cut(asked.file, asked.start, asked.line, asked.lines, data)
 
     def of(
         self, ready: Program, cut: Cut, row: int, spool: Spool | LentSpool | None, between: Callable[[], None]
@@ -121,13 +131,13 @@ class Begun(NamedTuple):
 
 
 class _Slot:
-    """A range whose turn comes."""
+    """A range whose turn comes. Its lines are not held: others may come back long before their turn."""
 
-    __slots__ = ("came", "cut", "error", "row")
+    __slots__ = ("asked", "came", "error")
 
-    def __init__(self, cut: Cut | None, row: int, error: Exception | None = None) -> None:
-        self.cut = cut
-        self.row = row
+    def __init__(self, asked: Range | None, error: Exception | None = None) -> None:
+        """asked: None where the dataset cannot be cut on."""
+        self.asked = asked
         self.error = error
         self.came: Came | None = None
 
@@ -148,11 +158,10 @@ class _Beside(Process):
 
     def take(self, slot: _Slot) -> None:
         """Raises WorkerDied."""
-        assert slot.cut is not None
+        assert slot.asked is not None
         room = self._spool.room // _SHARE_OF_ROOM if self._spool else 0
-        cut = slot.cut
         self.slots.append(slot)
-        self.send_frame(framed(_encode(Range(cut.file, cut.start, len(cut.data), cut.line, cut.lines, slot.row, room))))
+        self.send_frame(framed(_encode(replace(slot.asked, room=room))))
 
     def came(self, frame: bytes) -> None:
         """Note what the oldest of its ranges came to."""
@@ -197,10 +206,10 @@ class Ranges:
             self._hand_out()
             while self._waiting and (self._waiting[0].came is not None or self._waiting[0].error is not None):
                 yield self._turn()
-            slot = self._next()
-            if slot is None:
+            cut = self._next()
+            if cut is None:
                 break
-            self._do(slot)
+            self._do(self._waiting[-1], cut)
         for slot in self._taken_back():
             self._do(slot)
         while self._waiting:
@@ -212,30 +221,32 @@ class Ranges:
             process.close()
         self._beside = []
 
-    def _next(self) -> _Slot | None:
-        """The next range, behind all that wait; None at the end."""
+    def _next(self) -> Cut | None:
+        """Cut the next range, which waits behind all others; None at the end."""
         if self._is_cut:
             return None
         try:
             cut = next(self._cuts, None)
         except (RunnerError, Unsuitable) as error:  # the ranges before it may have something to say
-            self._is_cut = True
-            self._waiting.append(_Slot(None, 0, error))
-            return None
+            cut = None
+            self._waiting.append(_Slot(None, error))
         if cut is None:
             self._is_cut = True
             return None
-        slot = _Slot(cut, self._rows + self._lines)  # mostly each line is a row
+        row = self._rows + self._lines  # mostly each line is a row
+        self._waiting.append(_Slot(Range(cut.file, cut.start, len(cut.data), cut.line, cut.lines, row)))
         self._lines += cut.lines
-        self._waiting.append(slot)
-        return slot
+        return cut
 
-    def _do(self, slot: _Slot) -> None:
-        """Work on a range in this process."""
-        assert slot.cut is not None
+    def _do(self, slot: _Slot, cut: Cut | None = None) -> None:
+        """Work on a range in this process. cut: where it was read just now."""
+        assert slot.asked is not None
         try:
-            slot.came = self._work.of(self._ready, slot.cut, slot.row, self._spool, self._hand_out)
-        except RunnerError as error:
+            cut = cut or self._work.cut(slot.asked)
+            if cut is None:
+                raise Unsuitable  # the dataset changed: whoever reads it in the plain way says so
+            slot.came = self._work.of(self._ready, cut, slot.asked.row, self._spool, self._hand_out)
+        except (RunnerError, Unsuitable) as error:
             slot.error = error
 
     def _hand_out(self) -> None:
@@ -245,9 +256,9 @@ class Ranges:
                 while process.slots and (frame := process.heard_frame()) is not None:
                     process.came(frame)
                 while len(process.slots) < _IN_FLIGHT and self._misses < _MOST_MISSES:
-                    if (slot := self._next()) is None:
+                    if self._next() is None:
                         break
-                    process.take(slot)
+                    process.take(self._waiting[-1])
             except WorkerDied:
                 self._beside.remove(process)
 
@@ -269,20 +280,18 @@ class Ranges:
     def _turn(self) -> Came:
         """What the first range that waits came to, now that all before it are done. Raises what it raised."""
         slot = self._waiting.popleft()
-        cut = slot.cut
-        if cut is None:
-            assert slot.error is not None
-            raise slot.error
-        if slot.row != self._rows:  # there were blank lines before it
-            self._misses += 1
-        if slot.row != self._rows or (slot.came is None and slot.error is None):
-            slot.row, slot.came, slot.error = self._rows, None, None
-            self._do(slot)
+        if slot.asked is not None:
+            if slot.asked.row != self._rows:  # there were blank lines before it
+                self._misses += 1
+                slot = _Slot(replace(slot.asked, row=self._rows))
+            if slot.came is None and slot.error is None:
+                self._do(slot)
         if slot.error is not None:
             raise slot.error
         assert slot.came is not None
+        assert slot.asked is not None
         self._rows += slot.came.rows
-        self._lines -= cut.lines
+        self._lines -= slot.asked.lines
         return slot.came
 
 

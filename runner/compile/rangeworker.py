@@ -7,7 +7,6 @@ of its input between two ranges, and within one when nobody holds the other side
 from __future__ import annotations
 
 import gc
-import os
 import pickle
 import select
 import sys
@@ -19,7 +18,6 @@ from runner.compile.job import program
 from runner.compile.program import Program
 from runner.compile.ranges import Begun, Came, Range, Work, decode_range, encode_came, framed
 from runner.compile.spool import LentSpool
-from runner.data.segments import Cut
 
 
 def _frame(source: IO[bytes]) -> bytes:
@@ -33,11 +31,9 @@ def _came_of(work: Work, ready: Program, asked: Range, spool: LentSpool | None) 
     if spool is not None:
         spool.room = asked.room
     try:
-        with open(work.root / work.names[asked.file], "rb") as file:
-            data = os.pread(file.fileno(), asked.size_bytes, asked.start)
-        if len(data) != asked.size_bytes:
+        cut = work.cut(asked)
+        if cut is None:
             return None
-        cut = Cut(asked.file, asked.start, asked.line, asked.lines, data)
         came = work.of(ready, cut, asked.row, spool, _end_alone)
     except Exception:  # noqa: BLE001  # the parent does the range again, and meets it as well
         return None
