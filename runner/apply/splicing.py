@@ -330,6 +330,8 @@ class Splicing:
 
     def _shown_in(self, runs: Sequence[_Run]) -> Chosen:
         """Where the outcomes of the rows come from whose lines are written."""
+        if self._whole is not None and all(run.was < 0 for run in runs):
+            return self._whole
         places, sources = array("Q"), array("I")
         for number in (n for run in runs if run.was < 0 for n in range(run.first, run.end)):
             some_places, some_sources = self._of_piece(number)

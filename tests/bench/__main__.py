@@ -14,25 +14,14 @@ from pathlib import Path
 
 from runner.files import size_below
 from tests.bench import compiling
-from tests.bench.test_client import FLOOR, Cost, apply, cost_of, environ, project
+from tests.bench.test_client import EDITS, FLOOR, Cost, apply, cost_of, edit, environ, project
 from tests.journeys.audio.lab import AudioLab, sound
 from tests.journeys.lab import KEY, RUNNER, Lab, Server, serving
 
 PASS = Path(__file__).with_name("edited.py")
 REWRITE = Path(__file__).with_name("rewritten.py")
-EDITS = 10
 LOOK = "import os; [os.stat(e.path) for d in os.scandir('calls') for e in os.scandir(d.path)]"
 CONTENTS = 100  # of all recordings: what they hold is not looked at again, however much it is
-
-
-def edit(path: Path, rows: int) -> None:
-    """Change ten rows far from each other, line by line: what this process holds counts as its children's."""
-    every = rows // EDITS
-    beside = path.with_name("edited.jsonl")
-    with open(path, "rb") as before, open(beside, "wb") as after:
-        for number, line in enumerate(before):
-            after.write(line.replace(b"word ", b"other word ", 1) if number % every == every // 2 else line)
-    beside.replace(path)
 
 
 def row(name: str, floor: float, cost: Cost) -> None:

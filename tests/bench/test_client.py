@@ -21,6 +21,9 @@ BENCH = SPEC.replace("data/rows.csv, id: id", "data/rows.jsonl").replace(
     "Say {{{{ word }}}}", "Say {{{{ word }}}} of {{{{ topic }}}}"
 )
 
+EDITS = 10
+_MOST_BYTES_A_ROW = {"apply": 125, "plan of edits": 100, "apply of edits": 110}
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Cost:
@@ -91,7 +94,28 @@ def test_cpu_beside_the_bare_loop(server: Server, tmp_path: Path) -> None:
 @pytest.mark.bench
 @pytest.mark.timeout(900)
 def test_memory_is_flat(server: Server, tmp_path: Path) -> None:
-    small = apply(project(server, tmp_path / "small", 10_000)).mib
-    large = apply(project(server, tmp_path / "large", 200_000)).mib
-    print(f"\npeak of 10,000 rows {small:.0f} MiB, of 200,000 rows {large:.0f} MiB: {large - small:.1f} MiB more")
-    assert large - small <= 30
+    """What a row costs: of a first apply, and where ten rows are edited, of a plan and an apply."""
+    few, many = 100_000, 300_000  # of both, raw files are held as a whole, and no more of them
+    small, large = (_peaks(project(server, tmp_path / f"of{rows}", rows), rows) for rows in (few, many))
+    grown = {name: (large[name] - small[name]) * 2**20 / (many - few) for name in small}
+    print()
+    for name, a_row in grown.items():
+        print(f"{name}: {small[name]:.0f} MiB at {few:,} rows, {large[name]:.0f} at {many:,}: {a_row:.0f} bytes a row")
+    assert all(grown[name] <= most for name, most in _MOST_BYTES_A_ROW.items())
+
+
+def _peaks(lab: Lab, rows: int) -> dict[str, float]:
+    found = {"apply": apply(lab).mib}
+    edit(lab.root / "data/rows.jsonl", rows)
+    found["plan of edits"] = cost_of([*RUNNER, "plan", "specs/"], lab.root, environ(lab)).mib
+    return found | {"apply of edits": apply(lab).mib}
+
+
+def edit(path: Path, rows: int) -> None:
+    """Change ten rows far from each other, line by line: what this process holds counts as its children's."""
+    every = rows // EDITS
+    beside = path.with_name("edited.jsonl")
+    with open(path, "rb") as before, open(beside, "wb") as after:
+        for number, line in enumerate(before):
+            after.write(line.replace(b"word ", b"other word ", 1) if number % every == every // 2 else line)
+    beside.replace(path)
