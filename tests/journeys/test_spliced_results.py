@@ -51,7 +51,7 @@ def put(lab: Lab, form: str, lines: list[str]) -> None:
 
 def standing(lab: Lab) -> str:
     """What is said of the job, but for when its results were written."""
-    return re.sub(r"\d\d:\d\d UTC", "", lab.run("status", code=None).stdout)
+    return re.sub(r"[\d-]+ \d\d:\d\d UTC", "", lab.run("status", code=None).stdout)
 
 
 @pytest.mark.parametrize(
