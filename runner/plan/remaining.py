@@ -193,7 +193,11 @@ def folded(
     """The same, and what is said of each row; None where that is not to be gone on from (`plan/since.py`)."""
     # Keys are spread evenly by their first byte: one 256th of every set lies side by side, and only that much is ever
     # unpacked. A small project is one bucket, since 256 dicts of ten keys cost more than one of a few thousand.
-    packed = [job.keys for job in jobs] + [entry.keys for entry in batches] + [retry.keys for retry in retries]
+    packed = (
+        [job.keys for job in jobs]
+        + [entry.index or entry.keys for entry in batches]
+        + [retry.keys for retry in retries]
+    )
     edges_of = _ends if sum(map(len, packed)) <= _FEW * KEY_BYTES else bounds
     trusted = trust(jobs, batches, accepted or {})
     history = _History(batches, retries, trusted, edges_of)

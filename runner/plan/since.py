@@ -132,7 +132,7 @@ def _is_sent(
     for number, entry in enumerate(batches[first:], first):
         keys, ordinals = sent.get(entry.batch.keys_sha256, (b"", ()))
         mark = len(said.states)
-        if keys is not job.keys or len(ordinals) * KEY_BYTES != len(entry.keys) or mark == MOST_MARKS:
+        if keys is not job.keys or len(ordinals) != _requests_in(entry) or mark == MOST_MARKS:
             return False
         at, end = ordinals[0], ordinals[-1] + 1
         is_one_run = end - at == len(ordinals)
@@ -145,6 +145,10 @@ def _is_sent(
                 said.marks[ordinal] = mark
         said.states.append(_in_flight(number))
     return True
+
+
+def _requests_in(entry: BatchRows) -> int:
+    return len(entry.index) // ENTRY_BYTES if entry.index else len(entry.keys) // KEY_BYTES
 
 
 def _in_flight(number: int) -> int:
@@ -161,7 +165,7 @@ def _says_the_same(then: BatchRows, now: BatchRows) -> bool:
     if then is now or then == now:
         return True
     goes_on = not (then.index or now.index or then.so_far or now.so_far or then.unsent or now.unsent)
-    return goes_on and then.keys == now.keys and _lasting(then) == _lasting(now)
+    return goes_on and _lasting(then) == _lasting(now)  # the digest of its keys among it
 
 
 def _lasting(entry: BatchRows) -> object:
@@ -170,8 +174,9 @@ def _lasting(entry: BatchRows) -> object:
 
 def _was_waited_for(then: BatchRows, now: BatchRows) -> bool:
     """Whether a batch was in flight as a whole, and is still the same one."""
-    is_same = then.batch.key == now.batch.key and then.batch.origin == now.batch.origin and then.keys == now.keys
-    return is_same and then.batch.is_active and not (then.index or then.so_far or then.unsent)
+    was, batch = then.batch, now.batch  # whose keys nobody reads for it
+    is_same = was.key == batch.key and was.origin == batch.origin and was.keys_sha256 == batch.keys_sha256
+    return is_same and was.is_active and not (then.index or then.so_far or then.unsent)
 
 
 def _of_all(entry: BatchRows, number: int, *, has_retries: bool) -> int | None:
