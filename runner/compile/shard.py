@@ -187,28 +187,24 @@ def before_of(path: Path, job: Job, lines: Lines) -> Before | None:
             if not header.pieces_bytes or not _is_of(header, job, lines):
                 return None
             at = file.tell()
-            is_large = header.rows * REST_BYTES > _PIECE
-            parts = _parts(file, header, (), are_keys_left=is_large)
+            parts = _parts(file, header, (), is_left_there=True)
     except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return None
     if parts is None or parts.pieces is None:
         return None
-    wanted = parts.wanted
-    keys: bytes | Stored = wanted.keys
-    distinct: bytes | Stored = wanted.distinct
-    if is_large:  # then `rest` is the file
-        keys = Stored(parts.rest, at, header.rows * KEY_BYTES)
-        distinct = Stored(parts.rest, at + len(keys), header.distinct * KEY_BYTES)
-    packed = Packed(keys, wanted.sizes, parts.positions, parts.pieces.ids, parts.rest, parts.rest_at, distinct)
-    return Before(packed, parts.pieces, wanted.longest_answer)
+    keys = Stored(parts.rest, at, header.rows * KEY_BYTES)
+    distinct = Stored(parts.rest, at + len(keys), header.distinct * KEY_BYTES)
+    ids = parts.pieces.ids
+    packed = Packed(keys, parts.wanted.sizes, parts.positions, ids, parts.rest, parts.rest_at, distinct)
+    return Before(packed, parts.pieces, parts.wanted.longest_answer)
 
 
 def _parts(
-    file: io.BufferedReader, header: _Header, stamps: tuple[FileStamp, ...], *, are_keys_left: bool = False
+    file: io.BufferedReader, header: _Header, stamps: tuple[FileStamp, ...], *, is_left_there: bool = False
 ) -> Parts | None:
     """The arrays after the header, if their digest is right. Raises ValueError when they are cut.
 
-    are_keys_left: the keys are not held, only looked at.
+    is_left_there: keys are not held, only looked at, and `rest` is the file.
     """
     whole = hashlib.sha256()
 
@@ -230,8 +226,8 @@ def _parts(
         return found
 
     rows = header.rows
-    keys = (skip if are_keys_left else take)(rows * KEY_BYTES)
-    distinct = (skip if are_keys_left else take)(header.distinct * KEY_BYTES)
+    keys = (skip if is_left_there else take)(rows * KEY_BYTES)
+    distinct = (skip if is_left_there else take)(header.distinct * KEY_BYTES)
     sizes = numbers(4)
     positions = numbers(4) if header.has_positions else None
     ids = numbers(8) if header.has_ids else None
@@ -253,7 +249,7 @@ def _parts(
         inlined = Stamps(copy, inlined_at, size, header.inlined_sha256)
     said = (header.bad, header.notes, header.content, pieces, inlined)
     # the last piece read is all of it
-    if rows * REST_BYTES <= _PIECE:
+    if rows * REST_BYTES <= _PIECE and not is_left_there:
         return Parts(stamps, wanted, positions, io.BytesIO(rest), 0, *said)
     return Parts(stamps, wanted, positions, open(os.dup(file.fileno()), "rb"), rest_at, *said)
 
