@@ -260,6 +260,7 @@ def test_what_is_taken_over_of_a_file_keeps_its_bound(tmp_path: Path) -> None:
         path.write_text("\n".join([*lines[:1500], line_of(1500, {**GOOD, "max_tokens": limit}), *lines[1501:]]))
         before = shard.before_of(cache, job, style)
         assert before is not None
-        found = compile_job(job, tmp_path, style, before=before)
+        with before.packed.rest:
+            found = compile_job(job, tmp_path, style, before=before)
         assert found.wanted.longest_answer == longest
         assert found.wanted.keys == compile_job(job, tmp_path, style).wanted.keys
