@@ -44,7 +44,7 @@ RENEWS = bool(os.environ.get("RENEW_SNAPSHOTS"))
 
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _VARYING = (
-    (re.compile(r"\b\d{4}-\d\d-\d\d([ T])\d\d:\d\d(:\d\d(\.\d+)?)?"), "2026-01-02T03:04:05.000000"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?)?"), "2026-01-02T03:04:05.000000"),
     (re.compile(r"(?<=127\.0\.0\.1:)\d+"), "00000"),
     (re.compile(r"(?<=localhost:)\d+"), "00000"),
     (re.compile(r"\b(batch_|file-|job-|proj_)[A-Za-z0-9]{8,}"), "_" * 80),
@@ -233,4 +233,4 @@ def _filled(found: str, filler: str) -> str:
     if found.startswith(("batch_", "file-", "job-", "proj_")):
         start = re.match(r"[a-z]+[_-]", found)[0]  # type: ignore[index]
         return start + "0" * (len(found) - len(start))
-    return filler[: len(found)].replace("T", found[10]) if found[4:5] == "-" else filler[: len(found)]
+    return filler[: len(found)].replace("T", found[10:11]) if found[4:5] == "-" else filler[: len(found)]

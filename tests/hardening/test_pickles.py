@@ -15,8 +15,9 @@ from tests.hardening.conftest import OwnLab
 from tests.hardening.test_damage import edited
 
 RUNNERS = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "code", "codeop"}
-# The source that is run there holds no word of a template or a row: tests/compile/test_direct.py
-WRITTEN = ["direct.py: exec"]
+# The source that is run there holds no word of a template or a row: tests/compile/test_direct.py. A process that
+# compiles ranges is told its job by the one that started it, over a pipe that nobody else has: no file comes near it.
+WRITTEN = ["direct.py: exec", "ranges.py: pickle", "rangeworker.py: pickle"]
 
 
 class Bomb:
@@ -68,4 +69,4 @@ def test_none_of_our_modules_can_run_data() -> None:
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("eval", "exec"):
                 found.append(f"{path.name}: {node.func.id}")
             found += [f"{path.name}: {name}" for name in names if name.partition(".")[0] in RUNNERS]
-    assert found == WRITTEN
+    assert sorted(found) == WRITTEN
