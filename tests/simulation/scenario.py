@@ -172,6 +172,7 @@ class Scenario:
             self.world.off = timedelta(seconds=more.choice((0.0, -240.0, 240.0, *days)))
 
     def _run(self, applier: Applier, wait: float | None) -> Result | None:
+        self._note_moved(applier)
         other = self.second if applier is self.first else self.first
         return self.commands.apply(applier, wait, (lambda: self.commands.one_pass(other)) if other else None)
 
@@ -229,6 +230,15 @@ class Scenario:
         applier.prepare()
         self.history.forgotten.append(Forgotten(self.world.seconds, applier.name, kept))
         self.world.note("user", f"loses the state of {applier.name}, keeps outputs: {keeps_outputs}")
+
+    def _note_moved(self, applier: Applier) -> None:
+        """Outputs may have been moved, or spoilt, since all memory was lost.
+
+        A new memory reads back those that the specs name when it begins: no record says which were named before.
+        """
+        lost = [one for one in self.history.forgotten if one.who == applier.name]
+        if lost and applier.store.get("project") is None:
+            lost[-1].kept &= self._remembered(applier)
 
     def _keep_backups(self) -> None:
         """The state is backed up now and then, and sometimes an older one is put back."""

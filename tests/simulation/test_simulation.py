@@ -83,6 +83,7 @@ MENDED = (
     Kind.STRAGGLERS.seed(5_813),  # a batch whose input cannot be read runs for a day after its memory was lost
     2_228_001_199,  # hidden from its create to the end of the history, and so a person is asked
     16_205_000_807,  # a recording whose replies were lost, asked again on purpose
+    300_016_192,  # its results were pruned, its memory lost, and then its output was moved
     7_000_500_013,  # a create that came late and nothing names, and of two that asked the same one refused it
 )
 SWEEP = 20_000

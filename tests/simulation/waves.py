@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -249,12 +248,6 @@ class WaveScenario(Scenario):
     def _lose_state(self, applier: Applier, *, keeps_outputs: bool) -> None:
         self.history.counted += audit.counted_in(applier)
         super()._lose_state(applier, keeps_outputs=keeps_outputs)
-
-    def _run(self, applier: Applier, wait: float | None) -> Result | None:
-        if applier.store.get("project") is None and self.history.forgotten:
-            kept = self._remembered(applier)  # outputs may have been moved since
-            self.history.forgotten[-1] = replace(self.history.forgotten[-1], kept=kept)
-        return super()._run(applier, wait)
 
     def _is_remembered(self, line: Line) -> bool:
         return line.answer is not None or line.is_held
