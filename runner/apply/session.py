@@ -357,12 +357,12 @@ class Session(msgspec.Struct):
 
     def known_ids(self) -> set[str]:
         """The remote ids of all that is on record, as ours, as a duplicate, or as something that may have been ours."""
-        known: set[str] = set()
+        known, ruled_out, undecided = set[str](), set[str](), set[str]()
         for batch in self.records.batches():
             known.update((batch.remote_id, *batch.duplicates))
-            if batch.stage is not Stage.HELD:  # what may be of one that is held, nobody has decided about
-                known.update(batch.candidates)
-        return known.union(self.strangers())
+            # What may be of one that is held, nobody has decided about, whatever was said of another create
+            (undecided if batch.stage is Stage.HELD else ruled_out).update(batch.candidates)
+        return known.union(ruled_out - undecided, self.strangers())
 
     def strangers(self) -> tuple[str, ...]:
         """The remote ids of batches that might have been ours, and are not: their results say so, or an environment of

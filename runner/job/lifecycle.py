@@ -53,7 +53,10 @@ def sending(batch: Batch, now: datetime) -> Batch:
 
 
 def submitted(batch: Batch, seen: Observed, now: datetime) -> Batch:
-    """The remote gave us a receipt, or the batch of an unanswered create was found."""
+    """The remote gave us a receipt, or the batch of an unanswered create was found.
+
+    What else may have been that one may be of another create: nothing is known of it any more.
+    """
     return _to(
         batch,
         Stage.SUBMITTED,
@@ -64,6 +67,7 @@ def submitted(batch: Batch, seen: Observed, now: datetime) -> Batch:
         counts=seen.counts,
         failure=None,
         is_unproven=False,
+        candidates=(),
         index_sha256="",  # it may have been held till now
         tally=Tally(),
         why="",

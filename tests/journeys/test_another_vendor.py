@@ -178,6 +178,29 @@ def test_among_several_of_the_same_size_results_tell_ours(lab: Project, remote: 
     assert remote.creates == (1 if how == "lose reply" else 2)
 
 
+def test_what_is_found_of_one_create_says_nothing_of_another(lab: Project, remote: Pigeonhole) -> None:
+    """Neither of two had an answer, and the same holes may be of either: one that is still open waits for its own."""
+    path = lab.root / "specs/lab.yaml"
+    more = "  more: {dataset: rows, prompt: tell, model: echo, output: results/more.jsonl}\n"
+    text = path.read_text().replace("jobs:\n", "  tell: {user: 'Tell {{ word }}'}\njobs:\n")
+    path.write_text(text.replace("providers:\n", f"{more}providers:\n"))
+    meanwhile(remote, 2)
+    remote.next_creates, remote.fills = ["lose reply", "lose reply"], False
+    lab.run("apply", "specs/", "-y", "--no-wait", code=5)
+    done = lab.run("apply", "specs/", "-y", "--no-wait", "--first-run", code=5)
+    assert "more: it is not known whether 4 requests were submitted" in done.stderr
+    told = next(hole for hole in remote.holes if "Tell one" in str(hole.slips))
+    told.state = "full"
+    done = lab.run("apply", "specs/", "-y", "--no-wait", code=5)
+    assert f"more: found the batch of an unanswered create, `{told.name}`" in done.stderr
+    assert remote.creates == 2, "what the other create made is one of the rest"
+    remote.fills = True
+    remote.get("/holes")
+    lab.apply("--wait", "30s", "--poll", "0.1", code=4)
+    assert answers(lab) == ALL
+    assert (remote.creates, len(remote.holes), remote.stops) == (2, 4, [])
+
+
 def test_a_create_that_comes_late_is_known_by_its_results_and_counted(lab: Project, remote: Pigeonhole) -> None:
     remote.next_creates = ["hang up"]
     lab.apply("--wait", "30s", "--poll", "0.1", code=4)

@@ -85,6 +85,7 @@ MENDED = (
     16_205_000_807,  # a recording whose replies were lost, asked again on purpose
     300_016_192,  # its results were pruned, its memory lost, and then its output was moved
     7_000_500_013,  # a create that came late and nothing names, and of two that asked the same one refused it
+    6_300_002_186,  # two creates without an answer, the same three batches may be of either, and one is found
 )
 SWEEP = 20_000
 
