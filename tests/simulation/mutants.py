@@ -77,7 +77,12 @@ MUTANTS = {
     ),
     "what cannot be seen has expired": Mutant("apply/refresh.py", _UNSEEN, _EXPIRED, "lost"),
     "what nobody can search for is sent again": Mutant(
-        "apply/settle.py", _NOBODY_KNOWS, "    if found.doubtful:\n        return _hold", "duplicate", first=200
+        "apply/settle.py",
+        _NOBODY_KNOWS,
+        "    if found.doubtful:\n        return _hold",
+        "duplicate",
+        Kind.BRIEF_BATCHES,
+        700,  # one in 900 histories meets it
     ),
     "what was given up is never looked for again": Mutant(
         "apply/lost.py", "    if not lost:\n", "    if True:\n", "lost", first=0
