@@ -14,7 +14,7 @@ from enum import Enum
 import msgspec
 from msgspec.structs import replace
 
-from runner.apply import late, met, named, overlaps, wants
+from runner.apply import late, met, named, overlaps, partly, wants
 from runner.apply.collect import FILES_SETTLE
 from runner.apply.refresh import CLOCK_SLACK, Polls, sweep_duplicates
 from runner.apply.session import Session
@@ -110,6 +110,8 @@ def _search(session: Session, name: str) -> int:
     if not provider.card.search.can_list:
         return 0
     looking = _begun(session, provider)
+    if partly.let_go(session, provider, looking.wanted):
+        looking = _begun(session, provider)
     everything = _listed(session, provider, looking.since)
     if everything is None:
         return 0

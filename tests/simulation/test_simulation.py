@@ -86,6 +86,8 @@ MENDED = (
     300_016_192,  # its results were pruned, its memory lost, and then its output was moved
     7_000_500_013,  # a create that came late and nothing names, and of two that asked the same one refused it
     6_300_002_186,  # two creates without an answer, the same three batches may be of either, and one is found
+    4_226_000_898,  # adopted with what a cut file named, which was whole when it was brought home
+    4_229_002_226,  # the same, and it was whole only later
 )
 SWEEP = 20_000
 
