@@ -291,7 +291,8 @@ class Session(msgspec.Struct):
         if known is None or known[0] != mark:
             index = self.objects.read(f"{batch.key}/index", batch.index_sha256) if batch.index_sha256 else b""
             read = partial(self.objects.read, f"{batch.key}/keys", batch.keys_sha256)
-            known = (mark, BatchRows(batch, read if index else read(), index))
+            keys = read()  # also where they are not held: what is damaged is noticed before anything is decided by it
+            known = (mark, BatchRows(batch, read if index else keys, index))
             self._loaded[batch.key] = known
         return replace(known[1], batch=batch, index=self._judged(batch, known[1]))
 
