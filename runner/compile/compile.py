@@ -6,7 +6,7 @@ filter or a sample), and the second half of the digests waits in a temporary fil
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from itertools import chain, islice
 from pathlib import Path
@@ -24,6 +24,7 @@ from runner.compile.spool import KeptLines, Spool
 from runner.compile.stamps import Stamps
 from runner.data.rows import SourceRow, expand, open_blocks, signature
 from runner.data.segments import Unsuitable, are_plain_lines, suits
+from runner.data.source import FileStamp
 from runner.data.unique import IdHashes
 from runner.errors import DataError, Problem
 from runner.files import sha256_of
@@ -106,7 +107,7 @@ def _compile(
     with ExitStack() as on_error:
         on_error.callback(packing.close)
         on_error.callback(inlined.close)
-        if segments and (processes := _processes(crew, job, root, segments)) > 1:
+        if segments and (processes := _processes(crew, stamps, segments)) > 1:
             from runner.compile.ranges import Ranges, Work  # few datasets are large enough
 
             work = Work(job, lines, root, expand(job.dataset, root), may_leave_out, packing.hashes.modulus)
@@ -144,9 +145,8 @@ def _compile(
     return compiled
 
 
-def _processes(crew: Crew, job: Job, root: Path, segments: Segmented) -> int:
+def _processes(crew: Crew, stamps: Sequence[FileStamp], segments: Segmented) -> int:
     """How many processes compile a dataset. Where most is taken over from before, there is little to share."""
-    stamps = signature(job.dataset, root)
     if segments.is_edit or sum(stamp.size for stamp in stamps) < crew.least_bytes:
         return 1
     if not are_plain_lines([stamp.path for stamp in stamps]):

@@ -1,12 +1,14 @@
-"""What travels between us and the process that renders: length-prefixed JSON frames over two pipes.
+"""What travels between us and a process of ours: length-prefixed frames over two pipes.
 
-JSON and not msgpack, because datasets hold integers of more than 64 bits.
+What the one that renders is told in them stands here, too. It is JSON and not msgpack, because datasets hold integers
+of more than 64 bits.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import Any
+from collections.abc import Iterator
+from typing import IO, Any
 
 import msgspec
 
@@ -84,6 +86,11 @@ decode_request = msgspec.json.Decoder(Request).decode
 decode_reply = msgspec.json.Decoder(Reply).decode
 
 
-def framed(message: Request | Reply) -> bytes:
-    data = encode(message)
+def framed(data: bytes) -> bytes:
     return LENGTH.pack(len(data)) + data
+
+
+def frames_of(source: IO[bytes]) -> Iterator[bytes]:
+    """What is in each frame, to the end of the source."""
+    while head := source.read(LENGTH.size):
+        yield source.read(LENGTH.unpack(head)[0])

@@ -6,7 +6,7 @@ import atexit
 
 import msgspec
 
-from runner.compile.frames import Chunk, Done, Readings, Ready, RenderFailure, Reply, Setup, decode_reply, framed
+from runner.compile.frames import Chunk, Done, Readings, Ready, RenderFailure, Reply, Setup, decode_reply, encode
 from runner.compile.process import Process, WorkerDied
 
 __all__ = ["CPU_SECONDS", "Worker", "WorkerDied", "close", "give_back", "take"]
@@ -27,7 +27,7 @@ class Worker(Process):
         if asked == self._asked:
             return None
         self._asked = None
-        self.send_frame(framed(asked))
+        self.ask(encode(asked))
         reply = self._receive()
         assert isinstance(reply, Ready)
         if reply.failure is None:
@@ -36,7 +36,7 @@ class Worker(Process):
 
     def send(self, rows: list[msgspec.Raw]) -> None:
         """Queue a chunk of rows, each one JSON object, and hand over as much as the process takes now."""
-        self.send_frame(framed(Chunk(rows)))
+        self.ask(encode(Chunk(rows)))
 
     def receive(self) -> list[list[str | None] | RenderFailure | None]:
         """Wait for the results of the oldest chunk under way. Raises WorkerDied."""
@@ -45,7 +45,7 @@ class Worker(Process):
         return reply.results
 
     def _receive(self) -> Reply:
-        reply: Reply = decode_reply(self.receive_frame())
+        reply: Reply = decode_reply(self.answer())
         return reply
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import runner
-from runner.compile.frames import LENGTH
+from runner.compile.frames import LENGTH, framed
 
 SILENCE_SECONDS = 60  # a chunk takes milliseconds; processor time is limited by the process itself
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
@@ -67,13 +67,17 @@ class Process:
             assert pipe is not None
             pipe.close()
 
-    def send_frame(self, frame: bytes) -> None:
-        """Queue a frame, and hand over as much as the process takes now. Raises WorkerDied."""
-        self._unsent += frame
+    def tell(self, data: bytes) -> None:
+        """Queue what is not answered."""
+        self._unsent += framed(data)
+
+    def ask(self, data: bytes) -> None:
+        """Queue what is answered, and hand over as much as the process takes now. Raises WorkerDied."""
+        self.tell(data)
         self.under_way += 1
         self._move(0)
 
-    def receive_frame(self) -> bytes:
+    def answer(self) -> bytes:
         """Wait for the oldest answer under way. Raises WorkerDied."""
         while (data := self._whole_frame()) is None:
             if not self._move(SILENCE_SECONDS):
@@ -81,7 +85,7 @@ class Process:
                 raise WorkerDied(None)
         return data
 
-    def heard_frame(self) -> bytes | None:
+    def answer_so_far(self) -> bytes | None:
         """The oldest answer under way if it is there by now. Raises WorkerDied."""
         if (data := self._whole_frame()) is None and self._move(0):
             data = self._whole_frame()

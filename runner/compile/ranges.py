@@ -21,7 +21,6 @@ from msgspec.structs import replace
 from runner.compile.blocks import Segmented, Share
 from runner.compile.budget import RowBudget
 from runner.compile.faults import Faults
-from runner.compile.frames import LENGTH
 from runner.compile.packing import Packing, Stretch, through
 from runner.compile.process import Process, WorkerDied
 from runner.compile.program import Program
@@ -152,16 +151,19 @@ class _Beside(Process):
         self._spool = spool if self.lent else None
         file, descriptor = (self.lent.file, self.lent.descriptor) if self.lent else (0, -1)
         begun = Begun(work, self._spool.chunk_bytes if self._spool else 0, file, descriptor)
-        data = pickle.dumps(begun)
+        try:
+            told = pickle.dumps(begun)
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            raise OSError("lines of a vendor that is not ours may hold what cannot travel") from error
         super().__init__("runner.compile.rangeworker", fds=(descriptor,) if self.lent else ())
-        self._unsent += framed(data)
+        self.tell(told)
 
     def take(self, slot: _Slot) -> None:
         """Raises WorkerDied."""
         assert slot.asked is not None
         room = self._spool.room // _SHARE_OF_ROOM if self._spool else 0
         self.slots.append(slot)
-        self.send_frame(framed(_encode(replace(slot.asked, room=room))))
+        self.ask(_encode(replace(slot.asked, room=room)))
 
     def came(self, frame: bytes) -> None:
         """Note what the oldest of its ranges came to."""
@@ -175,10 +177,6 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Came | None).decode
 encode_came = msgspec.msgpack.Encoder().encode
 decode_range = msgspec.msgpack.Decoder(Range).decode
-
-
-def framed(data: bytes) -> bytes:
-    return LENGTH.pack(len(data)) + data
 
 
 class Ranges:
@@ -253,7 +251,7 @@ class Ranges:
         """Take what other processes have done, and give them more."""
         for process in tuple(self._beside):
             try:
-                while process.slots and (frame := process.heard_frame()) is not None:
+                while process.slots and (frame := process.answer_so_far()) is not None:
                     process.came(frame)
                 while len(process.slots) < _IN_FLIGHT and self._misses < _MOST_MISSES:
                     if self._next() is None:
@@ -273,7 +271,7 @@ class Ranges:
         for process in tuple(self._beside):
             try:
                 while slot in process.slots:
-                    process.came(process.receive_frame())
+                    process.came(process.answer())
             except WorkerDied:
                 self._beside.remove(process)
 

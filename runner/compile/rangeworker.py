@@ -11,19 +11,12 @@ import pickle
 import select
 import sys
 from contextlib import suppress
-from typing import IO
 
-from runner.compile.frames import LENGTH
+from runner.compile.frames import framed, frames_of
 from runner.compile.job import program
 from runner.compile.program import Program
-from runner.compile.ranges import Begun, Came, Range, Work, decode_range, encode_came, framed
+from runner.compile.ranges import Begun, Came, Range, Work, decode_range, encode_came
 from runner.compile.spool import LentSpool
-
-
-def _frame(source: IO[bytes]) -> bytes:
-    """Empty at the end."""
-    head = source.read(LENGTH.size)
-    return source.read(LENGTH.unpack(head)[0]) if head else b""
 
 
 def _came_of(work: Work, ready: Program, asked: Range, spool: LentSpool | None) -> Came | None:
@@ -52,13 +45,13 @@ def _end_alone() -> None:
 
 def main() -> None:
     gc.set_threshold(300_000, 20, 20)  # as the parent has it
-    source, out = sys.stdin.buffer, sys.stdout.buffer
-    begun: Begun = pickle.loads(_frame(source))  # noqa: S301  # what our parent wrote, over a pipe that only it has
+    frames, out = frames_of(sys.stdin.buffer), sys.stdout.buffer
+    begun: Begun = pickle.loads(next(frames))  # noqa: S301  # what our parent wrote, over a pipe that only it has
     work = begun.work
     ready = program(work.job, work.lines, work.root)
     spool = LentSpool(begun.descriptor, begun.file, begun.chunk_bytes) if begun.chunk_bytes else None
     with suppress(BrokenPipeError):
-        while frame := _frame(source):
+        for frame in frames:
             out.write(framed(encode_came(_came_of(work, ready, decode_range(frame), spool))))
             out.flush()
 

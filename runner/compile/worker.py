@@ -11,11 +11,9 @@ from __future__ import annotations
 import contextlib
 import resource
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
-from runner.compile.frames import LENGTH, Chunk, Readings, Request, Setup, decode_request, framed
+from runner.compile.frames import Chunk, Readings, Setup, decode_request, encode, framed, frames_of
 from runner.compile.reader import Reader
 from runner.compile.renderer import Renderer
 
@@ -38,27 +36,22 @@ def _limit(cpu_seconds: int) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 5))  # SIGXCPU, then SIGKILL
 
 
-def _requests(source: IO[bytes]) -> Iterator[Request]:
-    while head := source.read(LENGTH.size):
-        yield decode_request(source.read(LENGTH.unpack(head)[0]))
-
-
 def main() -> None:
     _limit(int(sys.argv[1]))
     renderer = Renderer()
     reader = Reader(renderer)
     at_work: Renderer | Reader = renderer
     out = sys.stdout.buffer
-    for request in _requests(sys.stdin.buffer):
+    for request in map(decode_request, frames_of(sys.stdin.buffer)):
         match request:
             case Setup():
                 at_work = renderer
-                out.write(framed(renderer.setup(request)))
+                out.write(framed(encode(renderer.setup(request))))
             case Readings():
                 at_work = reader
-                out.write(framed(reader.setup(request)))
+                out.write(framed(encode(reader.setup(request))))
             case Chunk():
-                out.write(framed(at_work.chunk(request)))
+                out.write(framed(encode(at_work.chunk(request))))
         out.flush()
 
 

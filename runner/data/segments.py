@@ -178,7 +178,7 @@ class Walk:
     def _end_of_lines(self, window: _Window, base: hashlib._Hash) -> int:
         """Where the segment that begins at the place of the window ends: before a known one, or large enough."""
         if not self._known.is_left:
-            return window.segment_end(0)
+            return window.segment_end()
         end = window.line_end(0, MAX_LINE_BYTES)
         while end < SEGMENT_BYTES and window.has(end + 1) and self._known.at(window, end, base) is None:
             end = window.line_end(end, MAX_LINE_BYTES)
@@ -341,13 +341,12 @@ class _Window:
             if not self.has(seen + 1):
                 return seen
 
-    def segment_end(self, start: int) -> int:
-        """The position after the segment that begins at `start`, where none is known: after the last line that ends
-        within its size, or after the one line that is longer. Raises Unsuitable."""
-        self.has(start + SEGMENT_BYTES)
-        first = self._at + start
-        found = self._data.rfind(b"\n", first, first + SEGMENT_BYTES)
-        return self.line_end(start, MAX_LINE_BYTES) if found < 0 else found + 1 - self._at
+    def segment_end(self) -> int:
+        """The position after the segment that begins here, where none is known: after the last line that ends within
+        its size, or after the one line that is longer. Raises Unsuitable."""
+        self.has(SEGMENT_BYTES)
+        found = self._data.rfind(b"\n", self._at, self._at + SEGMENT_BYTES)
+        return self.line_end(0, MAX_LINE_BYTES) if found < 0 else found + 1 - self._at
 
     def head(self, start: int) -> int:
         """What tells the first line of a segment from others, mostly."""

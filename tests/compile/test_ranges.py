@@ -234,6 +234,19 @@ def test_where_none_can_be_started_one_does_it(tmp_path: Path) -> None:
     assert (done.stdout.strip(), python.is_symlink()) == ("300", False), done.stderr
 
 
+def test_lines_that_cannot_travel_are_made_here(tmp_path: Path) -> None:
+    class Stateful(openai.OpenAILines):
+        def __init__(self) -> None:
+            self.lock = threading.Lock()
+
+    write(tmp_path, 300)
+    job = job_of("{{ text }} {{ long }}")
+    with beside() as seen:
+        keys = compile_job(job, tmp_path, Stateful(), crew=TOGETHER).wanted.keys
+    assert not seen
+    assert keys == compile_job(job, tmp_path, OPENAI, crew=ALONE).wanted.keys
+
+
 def test_on_one_core_and_for_little_nothing_is_started(tmp_path: Path) -> None:
     write(tmp_path, 300)
     job = job_of("{{ text }}")
