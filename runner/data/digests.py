@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from runner.data.contents import KEY_BYTES, Memo
 from runner.data.pieces import are_all_of
 
 _RACY_NS = 50_000_000  # a file changed this shortly before it was read may change again within one tick of its clock
 _PIECES = "pieces "
+_NOTHING = b""
 _PADDING = bytes(16)  # a record of the memo has room for more than a digest
 
 
@@ -36,34 +38,29 @@ class Digests:
 
         is_ours: written by us just now, whole: what it holds does not change within a tick of its clock.
         """
-        known = self._memo.get(_key_of(path, path.stat()))
-        if known is not None:
-            return known[:32]
-        with open(path, "rb") as file:
-            about, started_ns = os.fstat(file.fileno()), self._now_ns()
-            key = _key_of(path, about)
-            found = hashlib.file_digest(file, "sha256").digest()
-            # stats of the file as it was opened and as it is now: what was hashed is what they stand for
-            is_calm = is_ours or started_ns - max(about.st_mtime_ns, about.st_ctime_ns) >= _RACY_NS
-            if is_calm and _key_of(path, os.fstat(file.fileno())) == key:
-                self._memo.put(key, found + _PADDING)
-        return found
+        return self._found(path, "", lambda file: hashlib.file_digest(file, "sha256").digest(), is_ours=is_ours)
 
     def holds(self, path: Path, pieces: bytes) -> bool:
         """Whether `path` is made of just these pieces, packed, see `pieces`. Raises OSError."""
         wanted = hashlib.sha256(pieces).digest()
-        known = self._memo.get(_key_of(path, path.stat(), _PIECES))
+        return wanted == self._found(
+            path, _PIECES, lambda file: wanted if are_all_of(file.fileno(), pieces) else _NOTHING
+        )
+
+    def _found(self, path: Path, what: str, find: Callable[[BinaryIO], bytes], *, is_ours: bool = False) -> bytes:
+        """What is remembered of a file, or found in it, and remembered then; _NOTHING is not."""
+        known = self._memo.get(_key_of(path, path.stat(), what))
         if known is not None:
-            return known[:32] == wanted
-        with open(path, "rb", buffering=0) as file:
+            return known[:32]
+        with open(path, "rb") as file:
             about, started_ns = os.fstat(file.fileno()), self._now_ns()
-            key = _key_of(path, about, _PIECES)
-            if not are_all_of(file.fileno(), pieces):
-                return False
-            is_calm = started_ns - max(about.st_mtime_ns, about.st_ctime_ns) >= _RACY_NS
-            if is_calm and _key_of(path, os.fstat(file.fileno()), _PIECES) == key:
-                self._memo.put(key, wanted + _PADDING)
-        return True
+            key = _key_of(path, about, what)
+            found = find(file)
+            # stats of the file as it was opened and as it is now: what was looked at is what they stand for
+            is_calm = is_ours or started_ns - max(about.st_mtime_ns, about.st_ctime_ns) >= _RACY_NS
+            if found != _NOTHING and is_calm and _key_of(path, os.fstat(file.fileno()), what) == key:
+                self._memo.put(key, found + _PADDING)
+        return found
 
     def wrote(self, path: Path, pieces: bytes, about: os.stat_result) -> None:
         """Note that we wrote `path` of these pieces just now. about: its stat before it had its name: of a file that is
@@ -74,7 +71,7 @@ class Digests:
                 self._memo.put(_key_of(path, now, _PIECES), hashlib.sha256(pieces).digest() + _PADDING)
 
 
-def _key_of(path: Path, about: os.stat_result, what: str = "") -> bytes:
+def _key_of(path: Path, about: os.stat_result, what: str) -> bytes:
     stats = f"{what}{about.st_size} {about.st_mtime_ns} {about.st_ctime_ns} {about.st_ino}\0"
     return hashlib.blake2b(stats.encode() + os.fsencode(path), digest_size=KEY_BYTES).digest()
 
