@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -11,7 +11,7 @@ from runner.errors import Mark
 from runner.job.capabilities import Capabilities
 from runner.job.cost import NOTHING, Price
 from runner.job.observed import Origin
-from runner.job.packed import keys_of
+from runner.job.packed import keys_at, keys_of
 from runner.job.project import Evals, Stragglers
 
 
@@ -70,6 +70,12 @@ class Desired(msgspec.Struct, frozen=True):
     @property
     def rows(self) -> int:
         return len(self.sizes)
+
+    def at(self, ordinals: Sequence[int]) -> Desired:
+        """The same job, as it wants these rows alone."""
+        keys = keys_at(self.keys, ordinals)
+        sizes = array("I", [self.sizes[ordinal] for ordinal in ordinals])
+        return msgspec.structs.replace(self, keys=keys, sizes=sizes, distinct=keys_of(keys))
 
     @property
     def asked_online(self) -> Desired:

@@ -74,10 +74,7 @@ def fold(
         return remaining.fold(jobs, *history) if folds is None else folds.fold(jobs, *history)
     asked = union([one.keys for one in looked_up])
     places = [positions_of(job.keys, one.keys) for job, one in zip(jobs, looked_up, strict=True)]
-    few = [
-        replace(job, keys=keys_at(job.keys, at), sizes=array("I", [job.sizes[n] for n in at]), distinct=one.keys)
-        for job, one, at in zip(jobs, looked_up, places, strict=True)
-    ]
+    few = [job.at(ordinals) for job, ordinals in zip(jobs, places, strict=True)]
     found = remaining.fold(few, *_about(asked, batches, retries), accepted)
     return [_put(*of_job) for of_job in zip(jobs, looked_up, places, found, strict=True)]
 

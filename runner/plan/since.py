@@ -14,12 +14,11 @@ from itertools import compress
 from typing import NamedTuple
 
 import msgspec
-from msgspec.structs import replace
 
 from runner.job.desired import Desired
 from runner.job.observed import Counts, Phase
 from runner.job.outcomes import ENTRY_BYTES, good
-from runner.job.packed import KEY_BYTES, keys_at, keys_of
+from runner.job.packed import KEY_BYTES
 from runner.plan import remaining
 from runner.plan.remaining import (
     BATCH_SHIFT,
@@ -200,7 +199,7 @@ def _looked_up(
     """With what these batches say of each of their requests."""
     states = set(map(_in_flight, numbers))
     places = [_places(one, states) for one in said]
-    few = [_some(job, at) for job, at in zip(jobs, places, strict=True)]
+    few = [job.at(at) for job, at in zip(jobs, places, strict=True)]
     speaking = [entry if n in numbers else BatchRows(entry.batch, b"") for n, entry in enumerate(batches)]
     _, found = remaining.folded(few, speaking, retries, accepted)
     if found is None:
@@ -221,10 +220,3 @@ def _places(said: Said, states: set[int]) -> array[int]:
     """The ordinals of rows in these states."""
     mask = bytes(state in states for state in said.states).ljust(MOST_MARKS, b"\0")
     return array("I", compress(range(len(said.marks)), said.marks.translate(mask)))
-
-
-def _some(job: Desired, ordinals: array[int]) -> Desired:
-    """The job as it wants these rows alone."""
-    keys = keys_at(job.keys, ordinals)
-    sizes = array("I", [job.sizes[ordinal] for ordinal in ordinals])
-    return replace(job, keys=keys, sizes=sizes, distinct=keys_of(keys) if keys else b"")
