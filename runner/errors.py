@@ -228,3 +228,6 @@ class RateLimited(Refused):
 
 class OutcomeUnknown(RemoteError):
     """The request may or may not have had its effect. Never folded into failure."""
+
+
+PASSING = (NotSent, OutcomeUnknown, RateLimited)  # what a remote says, or does not, that it may not say the next time

@@ -18,10 +18,9 @@ from runner.apply.refresh import look_at
 from runner.apply.session import Session
 from runner.errors import (
     OF_OUR_MEMORY,
+    PASSING,
     AuthFailed,
     NotFound,
-    NotSent,
-    OutcomeUnknown,
     RateLimited,
     Refused,
     RemoteError,
@@ -95,7 +94,7 @@ def _not_now(
     session.remotes.lost_sight(batch.origin.provider)
     session.warn_once(f"look for {batch.key}", text)
     again.unsure.update(wants)
-    if not isinstance(error, (NotSent, OutcomeUnknown, RateLimited)):
+    if not isinstance(error, PASSING):
         again.errors += [StepError(error, address, batch.key) for address in sorted(wants)]
 
 

@@ -13,7 +13,7 @@ from runner.apply.refresh import look, sweep_duplicates
 from runner.apply.result import Refusal
 from runner.apply.session import Session
 from runner.clock import is_over
-from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, RemoteError
+from runner.errors import PASSING, NotFound, OutcomeUnknown, RemoteError
 from runner.job import lifecycle
 from runner.job.observed import Observed
 from runner.job.recorded import Batch, Stage
@@ -151,7 +151,7 @@ def _not_fetched(session: Session, batch: Batch, seen: Observed, now: datetime, 
         session.records.save(noted)
     if batch.why != why:
         session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` cannot be fetched now: {why}")
-    if not isinstance(error, (NotSent, NotFound, OutcomeUnknown, RateLimited)):
+    if not isinstance(error, (*PASSING, NotFound)):
         raise error
     return False
 

@@ -14,7 +14,7 @@ import msgspec
 from runner.apply.errors import StepError
 from runner.apply.session import Session
 from runner.apply.work import Work
-from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, RunnerError
+from runner.errors import PASSING, NotFound, NotSent, RunnerError
 from runner.job import lifecycle
 from runner.job.calls import FREE, States
 from runner.job.observed import Observed, Phase
@@ -40,7 +40,7 @@ class Polls(msgspec.Struct):
     def cannot_see(self, batch: Batch, error: RunnerError) -> None:
         """Not an absence: what is not seen now may be seen in the next pass."""
         self.observations[batch.key] = CannotSee(error.message)
-        if not isinstance(error, (NotSent, OutcomeUnknown, RateLimited)):
+        if not isinstance(error, PASSING):
             self.errors.append(StepError(error, batch.owner, batch.key))
 
 

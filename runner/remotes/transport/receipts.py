@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from runner.clock import Clock, is_over
-from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, Refused, RemoteError, RunnerError
+from runner.errors import PASSING, NotFound, NotSent, OutcomeUnknown, RateLimited, Refused, RemoteError, RunnerError
 from runner.job.calls import CallEntry, CallStep
 from runner.job.outcomes import Outcome
 from runner.remotes.audio import Heard, Receipt, Recording, error_line, line_of
@@ -110,7 +110,7 @@ class ReceiptLoop(Loop):
                 return
             self.unseen = error.message
             self._blind += 1
-            if not isinstance(error, (NotSent, OutcomeUnknown, RateLimited)):
+            if not isinstance(error, PASSING):
                 self.error = error
             self._look_again(number)
         else:
