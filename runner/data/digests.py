@@ -11,8 +11,8 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from runner.data.contents import KEY_BYTES, Memo
 from runner.data.pieces import are_all_of
@@ -47,7 +47,7 @@ class Digests:
             path, _PIECES, lambda file: wanted if are_all_of(file.fileno(), pieces) else _NOTHING
         )
 
-    def _found(self, path: Path, what: str, find: Callable[[BinaryIO], bytes], *, is_ours: bool = False) -> bytes:
+    def _found(self, path: Path, what: str, find: Callable[[BufferedReader], bytes], *, is_ours: bool = False) -> bytes:
         """What is remembered of a file, or found in it, and remembered then; _NOTHING is not."""
         known = self._memo.get(_key_of(path, path.stat(), what))
         if known is not None:
