@@ -79,6 +79,8 @@ class _Before(msgspec.Struct, frozen=True):
     """The same, as it is read. What it says row by row stays in its file, which is open: 13 bytes a row."""
 
     layout: _Layout
+    alike: list[int]  # for each segment of today, the number of the piece with the same rows; -1: there is none
+    moved: Callable[[bytes], bytes]  # numbers of sources to those of today
     starts: list[int]  # rows before each piece, and all of them
     file: BinaryIO
     at: int  # where the places begin: "Q", as in `Chosen`; then the sources, "I"; then the states
@@ -113,7 +115,6 @@ class Splicing:
         self._session, self._spec, self._known, self._compiled = session, spec, known, compiled
         self._in_question = in_question
         self._before: _Before | None = None
-        self._moved: Callable[[bytes], bytes] = bytes  # numbers of sources in `_before` to those of today
         self._whole: Chosen | None = None  # of all rows, where all were looked up
         self._parts: list[Chosen | int] = []  # else of each piece; a number: as that piece of `_before` has it
         pieces = compiled.parts.pieces
@@ -253,7 +254,7 @@ class Splicing:
         before = self._before
         assert before is not None
         first, end = before.starts[was], before.starts[was + 1]
-        return before.places(first, end), self._moved(before.owners(first, end))
+        return before.places(first, end), before.moved(before.owners(first, end))
 
     @property
     def _path(self) -> Path:
@@ -302,20 +303,20 @@ class Splicing:
                 return None
         except (OSError, msgspec.MsgspecError):
             return None
-        return _Before(layout, starts, file, at) if layout.shape == self._shape else None
+        moved = self._renumbering(layout) if layout.shape == self._shape else None
+        return None if moved is None else _Before(layout, self._alike(layout), moved, starts, file, at)
 
     def _locate(self, before: _Before | None, written: Written | None) -> None:
         """Where the outcome of each row comes from: as before, where neither the rows nor their outcomes changed."""
         known = self._known
-        moved = None if before is None else self._renumbering(before)
         is_known = before is not None and written is not None and before.layout.made_of == written.made_of
-        if not is_known or before is None or self._in_question is None or moved is None:
+        if not is_known or before is None or self._in_question is None:
             self._whole = locate(known.keys, known.sources)
             return
-        self._before, self._moved = before, moved
+        self._before = before
         asked = positions_of(known.keys, self._in_question)
         fresh, ordinals = [], array("I")
-        for number, (first, was) in enumerate(zip(self._ordinals, self._alike(before.layout), strict=False)):
+        for number, (first, was) in enumerate(zip(self._ordinals, before.alike, strict=False)):
             end = first + self._pieces[number].wanted
             at = bisect_left(asked, first)
             self._parts.append(was)
@@ -350,11 +351,11 @@ class Splicing:
             return memoryview(part.places).cast("B"), memoryview(part.sources).cast("B")
         return self._as_before(part)
 
-    def _renumbering(self, before: _Before) -> Callable[[bytes], bytes] | None:
+    def _renumbering(self, earlier: _Layout) -> Callable[[bytes], bytes] | None:
         """From the sources of the earlier file to their numbers today; None where too many have another number."""
         here = {source: number for number, source in enumerate(self._sources)}
         gone = len(here)
-        moved = [here.get(source, gone) for source in before.layout.sources]
+        moved = [here.get(source, gone) for source in earlier.sources]
         if moved == [*range(len(moved))]:
             return bytes
         if max(gone, len(moved)) > _LOW_BYTE:
@@ -383,13 +384,12 @@ class Splicing:
 
     def _same_as(self, before: _Before) -> list[int]:
         """For each segment the number of the one in the earlier file with the same lines; -1 where there is none."""
-        moved = self._renumbering(before)
-        if moved is None:
-            return [-1] * len(self._pieces)
-        pieces = enumerate(self._alike(before.layout))
-        return [was if was >= 0 and self._has_lines_of(number, was, before, moved) else -1 for number, was in pieces]
+        return [
+            was if was >= 0 and self._has_lines_of(number, was, before) else -1
+            for number, was in enumerate(before.alike)
+        ]
 
-    def _has_lines_of(self, number: int, was: int, before: _Before, moved: Callable[[bytes], bytes]) -> bool:
+    def _has_lines_of(self, number: int, was: int, before: _Before) -> bool:
         one, piece, first = before.layout.pieces[was], self._pieces[number], self._ordinals[number]
         at, till = before.starts[was], before.starts[was + 1]
         if one.is_odd or (one.row, one.wanted) != (piece.row, piece.wanted):
@@ -402,7 +402,7 @@ class Splicing:
             return False
         if self._whole is None and self._parts[number] == was:
             return True  # it was not looked up
-        return self._of_piece(number) == (places, moved(before.owners(at, till)))
+        return self._of_piece(number) == (places, before.moved(before.owners(at, till)))
 
 
 class _Run(msgspec.Struct, frozen=True):
