@@ -81,8 +81,8 @@ def _by_its_record(
     dropped = without(keys, distinct_of(job))
     if not dropped:
         return Replaced()
-    # nothing is asked of the others, unless batches that are left may hold answers to the same
-    among = dropped if not left and len(dropped) * _FEW < len(keys) else None
+    asked = union([dropped, *(one.keys for one in left)])  # of no other key it matters who answered it
+    among = asked if len(asked) * _FEW < len(keys) else None
     every, paid = _answered(history, among), _answered(_paid(history, free), among)
     told, told_paid = (_all_in(some, left, lambda keys: common(dropped, keys)) for some in (every, paid))
     number = min(record.ok, told)  # rows that were wanted and never sent are no answers
