@@ -34,7 +34,7 @@ from runner.compile.shard import identity_of
 from runner.data.pieces import packed, sha256_at
 from runner.job.finish import FLAWS
 from runner.job.outcomes import Outcome
-from runner.job.packed import keys_at, positions_of
+from runner.job.packed import keys_at
 from runner.job.project import Job
 from runner.job.written import Written
 from runner.remotes.reading.verdict import NULL
@@ -106,10 +106,9 @@ class _Before(msgspec.Struct, frozen=True):
 class Splicing:
     """One writing of a results file. `lines` writes it; `leave` records how, once its digest is known."""
 
-    def __init__(
-        self, session: Session, spec: Job, table: Table, known: Known, in_question: bytes | None = None
-    ) -> None:
-        """in_question: keys of the job outside of which nothing changed since its results were written; None: all."""
+    def __init__(self, session: Session, spec: Job, table: Table, known: Known, in_question: array[int] | None) -> None:
+        """in_question: ascending ordinals of the rows beside which nothing changed since the results of the job were
+        written; None: it is not known."""
         compiled = session.compiled[spec.address]
         assert isinstance(compiled, CompiledJob) and compiled.parts.pieces is not None
         self._session, self._spec, self._known, self._compiled = session, spec, known, compiled
@@ -314,7 +313,7 @@ class Splicing:
             self._whole = locate(known.keys, known.sources)
             return
         self._before = before
-        asked = positions_of(known.keys, self._in_question)
+        asked = self._in_question
         fresh, ordinals = [], array("I")
         for number, (first, was) in enumerate(zip(self._ordinals, before.alike, strict=False)):
             end = first + self._pieces[number].wanted

@@ -50,8 +50,7 @@ def write(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> 
     with keep.keeping(session, job.output, before, proves) as kept:
         if isinstance(spec, Job) and (table := _spliceable(session, spec, job, steps)) is not None:
             known = known_of(session, job, rows, recorded)
-            asked = answered.in_question(session.desired, *history, recorded.answered) or {}
-            splicing = Splicing(session, spec, table, known, asked.get(job.address))
+            splicing = Splicing(session, spec, table, known, rows.looked_up)
             accounting = _spliced(session, spec, job, table, splicing, before)
         else:
             with _writer(session, spec, job, steps) as writer:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from runner.job.desired import Desired, distinct_of
 from runner.job.outcomes import ENTRY_BYTES, good
-from runner.job.packed import KEY_BYTES, common, keys_at, keys_of, positions_of, restricted, union, without
+from runner.job.packed import KEY_BYTES, common, keys_at, keys_of, restricted, union, without
 from runner.plan import remaining
 from runner.plan.remaining import BatchRows, JobRows, RetryRows, Row, trust
 from runner.plan.since import Folds
@@ -73,7 +73,8 @@ def fold(
     if looked_up is None:
         return remaining.fold(jobs, *history) if folds is None else folds.fold(jobs, *history)
     asked = union([one.keys for one in looked_up])
-    places = [positions_of(job.keys, one.keys) for job, one in zip(jobs, looked_up, strict=True)]
+    find = Folds().places if folds is None else folds.places
+    places = [find(job, one.keys) for job, one in zip(jobs, looked_up, strict=True)]
     few = [job.at(ordinals) for job, ordinals in zip(jobs, places, strict=True)]
     found = remaining.fold(few, *_about(asked, batches, retries), accepted)
     return [_put(*of_job) for of_job in zip(jobs, looked_up, places, found, strict=True)]
@@ -111,7 +112,7 @@ def _put(job: Desired, one: _LookedUp, ordinals: array[int], rows: JobRows) -> J
     counts = list(rows.counts)
     counts[Row.OK] += job.rows - len(ordinals)
     rows.answers.update(one.answers)
-    return replace(rows, states=states, counts=counts, shown=rows.shown | one.answers.keys())
+    return replace(rows, states=states, counts=counts, shown=rows.shown | one.answers.keys(), looked_up=ordinals)
 
 
 def _to_look_up(

@@ -86,6 +86,8 @@ class JobRows(msgspec.Struct):
     bad: int = 0  # rows beside them that cannot become requests
     shown: set[int] = msgspec.field(default_factory=set)  # 1 + the numbers of the batches that rows stand as they do by
     answers: Counter[int] = msgspec.field(default_factory=Counter)  # by the same of them, so many rows at least
+    # Ascending ordinals; all others have the answer that they had when the results were written. None: it is not known
+    looked_up: array[int] | None = None
 
     def touch(self, row: Row, batch: Batch, address: str) -> None:
         """Note which batch put a row where it stands."""

@@ -18,7 +18,7 @@ import msgspec
 from runner.job.desired import Desired
 from runner.job.observed import Counts, Phase
 from runner.job.outcomes import ENTRY_BYTES, good
-from runner.job.packed import KEY_BYTES
+from runner.job.packed import KEY_BYTES, positions_of
 from runner.plan import remaining
 from runner.plan.remaining import (
     BATCH_SHIFT,
@@ -50,6 +50,16 @@ class Folds(msgspec.Struct):
     last: Folded | None = None
     # By SHA-256 of a request set that was sent since: the keys of all rows of a job, and the ordinals of those it is of
     sent: dict[str, tuple[bytes | bytearray, Sequence[int]]] = msgspec.field(default_factory=dict)
+    # By address: the keys of all rows, the few that were looked up last, and where these stand
+    found: dict[str, tuple[bytes | bytearray, bytes, array[int]]] = msgspec.field(default_factory=dict)
+
+    def places(self, job: Desired, wanted: bytes) -> array[int]:
+        """`positions_of` among the keys of a job, which goes through all of them."""
+        keys, few, places = self.found.get(job.address, (b"", b"", array("I")))
+        if keys is not job.keys or few != wanted:
+            places = positions_of(job.keys, wanted)
+            self.found[job.address] = job.keys, wanted, places
+        return places
 
     def fold(
         self,

@@ -96,6 +96,10 @@ def test_it_equals_the_fold_of_all(
         open_ = [n for n, state in enumerate(found.states) if state != Row.OK]
         keys = {bytes(one.keys[16 * n : 16 * n + 16]) for n in open_}
         assert asked is None or all(common(asked[one.address], key) for key in keys)
+    for few, every in zip(quick, plain, strict=True):
+        if few.looked_up is not None:
+            open_ = [n for n, state in enumerate(every.states) if state != Row.OK]
+            assert {*open_} <= {*few.looked_up} and [*few.looked_up] == sorted(few.looked_up)
 
 
 def test_ten_edits_look_up_ten_rows() -> None:
