@@ -169,12 +169,12 @@ class Splicing:
                     piece.size_bytes, piece.flaws, piece.sha256 = before.size_bytes, before.flaws, before.sha256
                     flaws.update(before.flaws)
 
-            def unusual(number: int, line: Merged, is_repaired: bool) -> None:
+            def unusual(number: int, rows: int, line: Merged, is_repaired: bool) -> None:
                 piece = self._pieces[bisect_right(self._ordinals, ordinals[number]) - 1]
                 if is_repaired or line.error != NULL or line.finish is None or line.finish not in FLAWS:
                     piece.is_odd = True
                 else:
-                    piece.flaws = {**piece.flaws, line.finish: piece.flaws.get(line.finish, 0) + 1}
+                    piece.flaws = {**piece.flaws, line.finish: piece.flaws.get(line.finish, 0) + rows}
 
             found = merge_known(writer, known, self._through(rows, runs, out, copy), shown, states, unusual)
         self._hash(out)

@@ -18,8 +18,6 @@ import msgspec
 from runner.compile.compiled import RowView
 from runner.errors import UsageError
 from runner.files import whole
-from runner.job.finish import STOP
-from runner.remotes.reading.verdict import NULL
 from runner.results.cells import STARTS, cell_bytes, cell_of, cells_bytes, csv_line, guarded, json_bytes
 from runner.results.columns import Column, Table
 from runner.results.inputs import InputRow
@@ -115,10 +113,9 @@ class _UsualWriter(JsonlWriter):
         super().__init__(out, columns)
         self._columns = columns
 
-    def write_usual(self, rows: Sequence[RowView], found: Sequence[Usual], batch: str, origin: str) -> None:
+    def write_usual(self, rows: Sequence[RowView], found: Sequence[Usual], about: Merged) -> None:
         """See `merge.BlockWriter`."""
         shared, between = _runs(self._columns)
-        about = Merged("", b"", b"", b"", b"", batch, "", origin, STOP)
         a, b, c, d, e, f, g = _literals(_getter(shared)(about), between)
         custom_ids, row_jsons, digests = zip(*rows, strict=True)
         bodies, texts, _ = zip(*found, strict=True)
@@ -131,7 +128,7 @@ class _UsualWriter(JsonlWriter):
         parts[5::11] = texts
         parts[6::11] = [d] * len(rows)
         parts[7::11] = bodies
-        parts[8::11] = [e + NULL + f + b'"'] * len(rows)
+        parts[8::11] = [e + about.error + f + b'"'] * len(rows)
         parts[9::11] = hexlify(b"".join(digests), b"\n", 32).split(b"\n")
         parts[10::11] = [b'"' + g] * len(rows)
         self._write(b"".join(parts))

@@ -21,12 +21,14 @@ from runner.job.outcomes import Outcome, Unsettled
 from runner.job.packed import KEY_BYTES, Sorter
 from runner.remotes.reading.verdict import NULL, TEXT, Expected
 from runner.results.locate import Chosen, OutcomeSource
-from runner.results.splice import ERROR, TOGETHER, Merged, Splicer, Usual, usual_line
+from runner.results.splice import ERROR, TOGETHER, Merged, Splicer, Usual, usual_line, usual_of
 
 _OK = int(Outcome.OK)
 
 
-Unusual = Callable[[int, Merged, bool], None]  # number of the row from 0, its line, whether bytes were put right in it
+# Number of the first row from 0, how many there are, the line of the first or what all have in common, whether bytes
+# were put right in it
+Unusual = Callable[[int, int, Merged, bool], None]
 
 
 class Writer(Protocol):
@@ -39,8 +41,8 @@ class Writer(Protocol):
 class BlockWriter(Writer, Protocol):
     """One that takes many usual answers at once."""
 
-    def write_usual(self, rows: Sequence[RowView], found: Sequence[Usual], batch: str, origin: str) -> None:
-        """Write what `write` would of the lines of these rows. found: of each, all of which ended by themselves."""
+    def write_usual(self, rows: Sequence[RowView], found: Sequence[Usual], about: Merged) -> None:
+        """Write what `write` would of the lines of these rows. about: what they have in common, see `usual_line`."""
         ...
 
 
@@ -152,29 +154,27 @@ def merge_blocks(
     ok = error = 0
     try:
         for first, owner, rows, found in _looked_up(splicer, shown, blocks):
-            source = sources[owner] if found else None
-            if source is not None and found[0][2] == STOP:
+            about = usual_of(sources[owner], found[0][2]) if found else None
+            if about is not None and (about.finish == STOP or not retries_invalid):
                 ok += len(rows)
-                if isinstance(writer, BlockWriter):
-                    writer.write_usual(rows, found, source.batch, source.origin)
-                else:
-                    for row, usual in zip(rows, found, strict=True):
-                        write(usual_line(source, row, usual))
+                if about.finish != STOP:
+                    about = flawed.seen(about, rows, is_error=is_strict)
+                    if unusual is not None:
+                        unusual(first, len(rows), about, False)
+                _write_usual(writer, rows, found, about)
                 continue
             for number, row in enumerate(rows, first):
                 value, state = shown.places[number], states[number]
                 if value >> 60 == _OK:
                     ok += 1
                     before = splicer.repaired
-                    if source is not None:
-                        line = usual_line(source, row, found[number - first])
+                    if about is not None:
+                        line = usual_line(about, row, found[number - first])
                     else:
                         line = splicer.line(owner, value, row)
-                    if line.finish is not None and line.finish in FLAWS:
-                        is_error = not state if retries_invalid else is_strict
-                        line = flawed.seen(line, row, line.finish, is_error=is_error)
+                    line = flawed.seen(line, (row,), is_error=not state if retries_invalid else is_strict)
                     if unusual is not None:
-                        unusual(number, line, splicer.repaired > before)
+                        unusual(number, 1, line, splicer.repaired > before)
                 elif value and not state:  # else an error is not the last word: what the row waits for is shown
                     error += 1
                     line = splicer.line(owner, value, row)
@@ -198,6 +198,14 @@ def merge_blocks(
         flaws=dict(flawed.counts),
         flawed=flawed.keys.sorted(),
     )
+
+
+def _write_usual(writer: Writer, rows: Sequence[RowView], found: Sequence[Usual], about: Merged) -> None:
+    if isinstance(writer, BlockWriter):
+        writer.write_usual(rows, found, about)
+        return
+    for row, usual in zip(rows, found, strict=True):
+        writer.write(usual_line(about, row, usual))
 
 
 class _Some(NamedTuple):
@@ -258,13 +266,19 @@ class _Flawed:
         self.keys = Sorter()
         self.errors = 0
 
-    def seen(self, line: Merged, row: RowView, finish: str, *, is_error: bool) -> Merged:
-        """The line of such an answer as it is written: also as an error it is shown."""
-        self.counts[finish] += 1
+    def seen(self, line: Merged, rows: Sequence[RowView], *, is_error: bool) -> Merged:
+        """The line of an answer as it is written, or what those of some rows have in common: if it is none, it is
+        shown as an error all the same.
+        """
+        finish = line.finish
+        if finish is None or finish not in FLAWS:
+            return line
+        self.counts[finish] += len(rows)
         if not is_error:
             return line
-        self.errors += 1
-        self.keys.add(row.digest[:KEY_BYTES])
+        self.errors += len(rows)
+        for row in rows:
+            self.keys.add(row.digest[:KEY_BYTES])
         error = {"code": finish, "message": FLAWS[finish].message, "status": None, "retryable": False}
         return line._replace(error=msgspec.json.encode(error), status=ERROR)
 

@@ -203,12 +203,17 @@ class Splicer:
         return Merged(row.custom_id, row.row_json, answer, response, *who, finish, status)
 
 
-def usual_line(source: OutcomeSource, row: RowView, found: Usual) -> Merged:
-    """`Splicer.line` of a row with a usual answer."""
+def usual_of(source: OutcomeSource, finish: str) -> Merged:
+    """What the lines of all usual answers of a source have in common that ended alike."""
+    return Merged("", b"", b"", b"", NULL, source.batch, "", source.origin, finish)
+
+
+def usual_line(about: Merged, row: RowView, found: Usual) -> Merged:
+    """`Splicer.line` of a row with a usual answer. about: `usual_of` those that it is one of."""
     custom_id, row_json, digest = row
-    body, answer, finish = found
-    who = source.batch, digest.hex(), source.origin
-    return merged((custom_id, row_json, answer, body, NULL, *who, finish, OK, (), None))
+    body, answer, _ = found
+    _, _, _, _, error, batch, _, origin, finish, status, *_ = about
+    return merged((custom_id, row_json, answer, body, error, batch, digest.hex(), origin, finish, status, (), None))
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import io
 import os
 import random
 import tracemalloc
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner import rawfile
+from runner.job.finish import FLAWS
 from runner.job.observed import Phase
 from runner.job.outcomes import Outcome, Unsettled
 from runner.remotes.reading.lines import COMMON, plain
@@ -27,7 +29,7 @@ from runner.results.index import build_index
 from runner.results.lines import RawLines, scan
 from runner.results.locate import OutcomeSource, locate
 from runner.results.merge import BlockWriter, merge
-from runner.results.splice import Splicer, usual_line
+from runner.results.splice import Merged, Splicer, usual_line, usual_of
 
 from . import made
 
@@ -78,6 +80,7 @@ LINE = st.tuples(st.sampled_from(list(KINDS)), TEXTS)
     st.dictionaries(st.sampled_from(NAMES), st.sampled_from(Unsettled)),
     st.sampled_from([Expected(), Expected(is_json=True)]),
     st.booleans(),
+    st.fixed_dictionaries({"is_strict": st.booleans(), "retries_invalid": st.booleans()}),
     st.integers(0, 2**32),
 )
 def test_blocks_are_written_as_their_lines_are(
@@ -86,6 +89,7 @@ def test_blocks_are_written_as_their_lines_are(
     states: dict[str, Unsettled],
     wanted: Expected,
     is_packed: bool,
+    strictness: dict[str, bool],
     seed: int,
 ) -> None:
     with TemporaryDirectory() as folder:
@@ -102,17 +106,36 @@ def test_blocks_are_written_as_their_lines_are(
         standing = bytes(states.get(name, 0) for name in rows)
         usual = table(".jsonl", About())
         out, one_by_one = io.BytesIO(), io.BytesIO()
+        told: Counter[tuple[str | None, bytes]] = Counter()
+
+        def unusual(number: int, count: int, line: Merged, is_repaired: bool) -> None:
+            told[line.finish, line.error] += count
+
+        how: Any = {"states": standing, "wanted": wanted, "unusual": unusual, **strictness}
         with writer_on(out, ".jsonl", usual) as writer:
             assert isinstance(writer, BlockWriter)
-            counts = merge(map(made.row, rows), shown, sources, writer, states=standing, wanted=wanted)
+            counts = merge(map(made.row, rows), shown, sources, writer, **how)
+        told_of_blocks, told = told, Counter()
         plainly = JsonlWriter(one_by_one, usual.columns)
         assert not isinstance(plainly, BlockWriter)
-        assert merge(map(made.row, rows), shown, sources, plainly, states=standing, wanted=wanted) == counts
+        assert merge(map(made.row, rows), shown, sources, plainly, **how) == counts
         assert out.getvalue() == one_by_one.getvalue()
+        assert told == told_of_blocks
+        written = out.getvalue().splitlines()
         with closing(Splicer(sources, wanted=wanted)) as splicer:
-            for row, place, owner in zip(map(made.row, rows), shown.places, shown.sources, strict=True):
+            for number, (row, place, owner) in enumerate(
+                zip(map(made.row, rows), shown.places, shown.sources, strict=True)
+            ):
+                if place >> 60 == Outcome.OK:
+                    line = splicer.line(owner, place, row)
+                    is_error = not standing[number] if how["retries_invalid"] else how["is_strict"]
+                    if line.finish is not None and line.finish in FLAWS and is_error:
+                        error = {"code": line.finish, "message": FLAWS[line.finish].message}
+                        line = line._replace(error=msgspec.json.encode({**error, "status": None, "retryable": False}))
+                    assert written[number] + b"\n" == plainly.line(line)
                 if place >> 60 == Outcome.OK and (found := splicer.usual(owner, [place], [row])[0]) is not None:
-                    assert usual_line(sources[owner], row, found) == splicer.line(owner, place, row)
+                    about = usual_of(sources[owner], found[2])
+                    assert usual_line(about, row, found) == splicer.line(owner, place, row)
         assert out.getvalue().count(b"\n") == len(rows) == counts.wanted
 
 
