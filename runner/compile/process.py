@@ -54,6 +54,8 @@ class Process:
         os.set_blocking(self._stdout, False)
         self._unsent = bytearray()
         self._heard = bytearray()
+        self._is_closed = False
+        self._code: int | None = None  # that it ended with, where it did by itself
         self.under_way = 0
 
     @property
@@ -61,6 +63,7 @@ class Process:
         return self._process.poll() is None
 
     def close(self) -> None:
+        self._is_closed = True
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -79,16 +82,16 @@ class Process:
 
     def answer(self) -> bytes:
         """Wait for the oldest answer under way. Raises WorkerDied."""
-        while (data := self._whole_frame()) is None:
-            if not self._move(SILENCE_SECONDS):
-                self.close()
-                raise WorkerDied(None)
+        if (data := self.answer_within(SILENCE_SECONDS)) is None:
+            self.close()
+            raise WorkerDied(None)
         return data
 
-    def answer_so_far(self) -> bytes | None:
-        """The oldest answer under way if it is there by now. Raises WorkerDied."""
-        if (data := self._whole_frame()) is None and self._move(0):
-            data = self._whole_frame()
+    def answer_within(self, seconds: float) -> bytes | None:
+        """The oldest answer under way; None where nothing more is heard for so long. Raises WorkerDied."""
+        while (data := self._whole_frame()) is None:
+            if not self._move(seconds):
+                return None
         return data
 
     def _whole_frame(self) -> bytes | None:
@@ -104,6 +107,8 @@ class Process:
 
     def _move(self, seconds: float) -> bool:
         """Write and read what is possible now, waiting at most `seconds` for anything to be."""
+        if self._is_closed:  # the numbers of its pipes may be those of other files by now
+            raise WorkerDied(self._code)
         # `poll`, since `select` fails for descriptors above 1,023. One piece a turn, then a look at both pipes again: a
         # process that is kept from writing its results reads no more rows, and would never take the rest.
         poll = select.poll()
@@ -130,6 +135,6 @@ class Process:
         self._heard += piece
 
     def _died(self) -> None:
-        code = self._process.wait()
+        self._code = self._process.wait()
         self.close()
-        raise WorkerDied(code)
+        raise WorkerDied(self._code)

@@ -251,7 +251,7 @@ class Ranges:
         """Take what other processes have done, and give them more."""
         for process in tuple(self._beside):
             try:
-                while process.slots and (frame := process.answer_so_far()) is not None:
+                while process.slots and (frame := process.answer_within(0)) is not None:
                     process.came(frame)
                 while len(process.slots) < _IN_FLIGHT and self._misses < _MOST_MISSES:
                     if self._next() is None:
