@@ -34,6 +34,7 @@ from runner.remotes.vendor import Lines
 _IN_FLIGHT = 2  # ranges of one process: one is worked on, the next is there when it is done
 _MOST_MISSES = 8  # ranges that were begun with a wrong number: blank lines are all over the dataset
 _SHARE_OF_ROOM = 8  # of what is left for lines, what one range may take: others are under way
+_PATIENCE_SECONDS = 1  # with a process at the end, before its range is done here as well: somebody may have stopped it
 
 
 class Range(msgspec.Struct, frozen=True, array_like=True):
@@ -127,6 +128,10 @@ class Begun(NamedTuple):
     chunk_bytes: int  # of lines; 0: none are kept
     file: int
     descriptor: int
+
+
+class _Came(Exception):
+    """Another process has done meanwhile what this one is at."""
 
 
 class _Slot:
@@ -239,11 +244,19 @@ class Ranges:
     def _do(self, slot: _Slot, cut: Cut | None = None) -> None:
         """Work on a range in this process. cut: where it was read just now."""
         assert slot.asked is not None
+
+        def between() -> None:
+            self._hand_out()
+            if slot.came is not None:
+                raise _Came
+
         try:
             cut = cut or self._work.cut(slot.asked)
             if cut is None:
                 raise Unsuitable  # the dataset changed: whoever reads it in the plain way says so
-            slot.came = self._work.of(self._ready, cut, slot.asked.row, self._spool, self._hand_out)
+            slot.came = self._work.of(self._ready, cut, slot.asked.row, self._spool, between)
+        except _Came:
+            pass
         except (RunnerError, Unsuitable) as error:
             slot.error = error
 
@@ -262,16 +275,16 @@ class Ranges:
 
     def _taken_back(self) -> Iterator[_Slot]:
         """What other processes have not begun, at the end: done here, it is there before they would come to it."""
-        for process in self._beside:
+        for process in tuple(self._beside):
             while len(process.slots) > 1:
                 yield process.slots.pop()
 
     def _wait_for(self, slot: _Slot) -> None:
-        """Until it is done, or will not be."""
+        """Until it is done, or nothing is heard of it for a while."""
         for process in tuple(self._beside):
             try:
-                while slot in process.slots:
-                    process.came(process.answer())
+                while slot in process.slots and (frame := process.answer_within(_PATIENCE_SECONDS)) is not None:
+                    process.came(frame)
             except WorkerDied:
                 self._beside.remove(process)
 

@@ -217,6 +217,27 @@ def test_a_process_that_is_killed_costs_nothing_but_time(tmp_path: Path, after: 
     assert not children_of(os.getpid())
 
 
+@pytest.mark.parametrize("after", [0.0, 0.4])
+def test_a_process_that_is_stopped_is_not_waited_for(tmp_path: Path, after: float) -> None:
+    job = slow_job(tmp_path, 1500)
+    plain = all_of(job, tmp_path, ALONE)
+    begun = time.monotonic()
+    with beside(signal.SIGSTOP, after) as stopped, closing(Spool(tmp_path)) as spool:
+        together = all_of(job, tmp_path, Crew(3, 0, 1), spool)
+    assert time.monotonic() - begun < 30
+    assert stopped
+    assert together == plain
+    assert not children_of(os.getpid())
+
+
+def test_a_process_that_takes_long_is_listened_to(tmp_path: Path) -> None:
+    """Its range is begun here as well after a while: what comes first is taken."""
+    job = slow_job(tmp_path, 5000)
+    size = (tmp_path / "a.jsonl").stat().st_size
+    together = all_of(job, tmp_path, Crew(2, 0, size - 40_000))
+    assert together == all_of(job, tmp_path, ALONE)
+
+
 def test_where_none_can_be_started_one_does_it(tmp_path: Path) -> None:
     """The Python that runs us was taken away meanwhile, as an update does."""
     write(tmp_path, 300)
