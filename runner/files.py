@@ -124,6 +124,14 @@ def size_below(folder: Path) -> int:
     return total
 
 
+def bytes_at(descriptor: int, size: int, start: int) -> bytes:
+    """What a file holds from `start` on; fewer bytes only where it ends. Raises OSError."""
+    data = os.pread(descriptor, size, start)
+    while len(data) < size and (more := os.pread(descriptor, size - len(data), start + len(data))):
+        data += more  # a file system over a network may give less than it is asked for
+    return data
+
+
 def sha256_of(path: Path) -> bytes:
     """Of what a file holds, 32 bytes. Raises OSError."""
     with path.open("rb", buffering=0) as file:

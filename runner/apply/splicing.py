@@ -97,7 +97,7 @@ class _Before(msgspec.Struct, frozen=True):
         return self._read(at + first, at + end)
 
     def _read(self, start: int, end: int) -> bytes:
-        data = os.pread(self.file.fileno(), end - start, self.at + start)
+        data = files.bytes_at(self.file.fileno(), end - start, self.at + start)
         if len(data) != end - start:
             raise OSError("what is known of the results file was cut while it was read")
         return data

@@ -8,7 +8,6 @@ A segment about whose rows something is to be said (bad ones that are left out, 
 from __future__ import annotations
 
 import io
-import os
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +21,7 @@ from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES
 from runner.data.block import Bad, Block
 from runner.data.segments import Cut, Segment, Walk
 from runner.errors import Mark
+from runner.files import bytes_at
 from runner.job.packed import edited, keys_of, without
 from runner.job.project import Job
 
@@ -47,7 +47,7 @@ class Stored:
 
     def __getitem__(self, asked: slice) -> bytes:
         start, end, _ = asked.indices(self._size)
-        data = os.pread(self._file.fileno(), end - start, self._at + start)
+        data = bytes_at(self._file.fileno(), end - start, self._at + start)
         if len(data) != end - start:
             raise OSError("what was compiled before was cut while it was read")
         return data

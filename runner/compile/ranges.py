@@ -28,6 +28,7 @@ from runner.compile.spool import KeptChunk, KeptLines, LentSpool, Spool
 from runner.data.block import Block
 from runner.data.segments import Cut, Segment, Unsuitable, cuts
 from runner.errors import Problem, RunnerError
+from runner.files import bytes_at
 from runner.job.project import Job
 from runner.remotes.vendor import Lines
 
@@ -82,7 +83,7 @@ class Work(NamedTuple):
         """A range as it is in its file; None where the file is shorter by now, or gone."""
         data = b""
         with suppress(OSError), open(self.root / self.names[asked.file], "rb") as file:
-            data = os.pread(file.fileno(), asked.size_bytes, asked.start)
+            data = bytes_at(file.fileno(), asked.size_bytes, asked.start)
         if len(data) != asked.size_bytes:
             return None
         return Cut(asked.file, asked.start, asked.line, asked.lines, data)

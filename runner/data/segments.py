@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import zlib
 from codecs import BOM_UTF8 as BOM
 from collections import defaultdict
@@ -31,6 +30,7 @@ from runner.data.rows import ignore, in_words, opened
 from runner.data.sniff import HEAD
 from runner.data.source import DataSource
 from runner.errors import DataError, Problem
+from runner.files import bytes_at
 
 SEGMENT_BYTES = 32 << 10
 _READ_BYTES = 1 << 20
@@ -90,7 +90,7 @@ def cuts(dataset: DataSource, root: Path, size_bytes: int) -> Iterator[Cut]:
         with opened(dataset, root, name, listener) as (file, _):
             start, line, most = _Window(file).skip_marks(), 1, usual
             # read at its place, once: windows copy, and the processes that wait for these wait for the copies, too
-            while data := os.pread(file.fileno(), most, start):
+            while data := bytes_at(file.fileno(), most, start):
                 end = _end_of_segments(data, size_bytes, is_rest=len(data) < most)
                 if not end:  # one line is longer than all that
                     if most > MAX_LINE_BYTES:

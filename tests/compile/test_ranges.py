@@ -23,7 +23,9 @@ from runner.compile import pool, shard
 from runner.compile.budget import RowBudget
 from runner.compile.compile import Crew, compile_job
 from runner.compile.job import CompiledJob
+from runner.compile.ranges import Range, Work
 from runner.compile.spool import Spool
+from runner.data.segments import cuts
 from runner.errors import DataError, SpecError
 from runner.job.project import Job
 from runner.remotes.openai import lines as openai
@@ -156,6 +158,28 @@ def test_other_kinds_of_jobs(tmp_path: Path) -> None:
             together = all_of(job, tmp_path, TOGETHER)
         assert len(seen) == 2
         assert together == all_of(job, tmp_path, ALONE)
+
+
+def test_a_file_system_that_gives_less_than_it_is_asked_for(tmp_path: Path) -> None:
+    """As one over a network may: this one gives a page at a time."""
+    whole = Path("/proc/kallsyms").read_bytes() if Path("/proc/kallsyms").is_file() else b""
+    lines, slow = tmp_path / "lines", tmp_path / "slow"
+    for root in (lines, slow):
+        root.mkdir()
+        (root / "a.jsonl").write_bytes(whole)
+    mounted = subprocess.run(["mount", "--bind", "/proc/kallsyms", str(slow / "a.jsonl")], capture_output=True)
+    if mounted.returncode or len(whole) < 1 << 20:
+        pytest.skip("may not mount a file here, or there is none that is large enough")
+    dataset = job_of().dataset
+    try:
+        with open(slow / "a.jsonl", "rb") as file:
+            assert len(os.pread(file.fileno(), 1 << 20, 0)) < 1 << 20
+        found = list(cuts(dataset, slow, 512 << 10))
+        work = Work(job_of(), OPENAI, slow, ("a.jsonl",), False, 0)
+        again = [work.cut(Range(cut.file, cut.start, len(cut.data), cut.line, cut.lines, 0)) for cut in found]
+    finally:
+        subprocess.run(["umount", str(slow / "a.jsonl")], check=True)
+    assert found == again == list(cuts(dataset, lines, 512 << 10))
 
 
 # --- the processes -----------------------------------------------------------------------------------------------
