@@ -257,7 +257,7 @@ def _left(session: Session, result: Result, errors: Sequence[StepError], *, goes
 
     goes_on: the next pass has something to do in any case.
     """
-    met = [*errors, *result.stopped.values()]
+    met = _of_who_wants(result.plan, [*errors, *result.stopped.values()])
     out_of_time = [one for one in met if isinstance(one.error, RemoteError) and one.error.is_out_of_time]
     result.errors = [
         *(one for one in met if one not in out_of_time),
@@ -270,6 +270,22 @@ def _left(session: Session, result: Result, errors: Sequence[StepError], *, goes
     result.is_running = goes_on or is_awaited or bool(out_of_time) or (bool(unsent) and not result.purse.declined)
     _show(session, result.plan)
     return result
+
+
+def _of_who_wants(plan: Plan, errors: Sequence[StepError]) -> list[StepError]:
+    """The errors, each about the jobs of these specs that wait for its batch.
+
+    A batch keeps the name of the job that sent it, which may be renamed since, or of specs that were not read.
+    """
+    here = {job.address for job in plan.jobs}
+    found: list[StepError] = []
+    for one in errors:
+        waiting = [job.address for job, rows in zip(plan.jobs, plan.rows, strict=True) if one.batch in rows.batches]
+        if one.job in here or not waiting:
+            found.append(one)
+        else:
+            found += [StepError(one.error, address, one.batch) for address in waiting]
+    return found
 
 
 def _still(session: Session, last: Result, polled: Polled, unresolved: Sequence[StepError]) -> Result:
