@@ -8,6 +8,7 @@ import sys
 
 
 def main() -> None:
+    _have_streams()
     # Hardly anything here makes cycles. Looking for them at every 700 new objects costs 5 % of a large apply, at every
     # 100,000 a twentieth of a small one while it starts, and once more at the end a fifth of one without work.
     gc.set_threshold(300_000, 20, 20)
@@ -24,6 +25,23 @@ def main() -> None:
     code = run(sys.argv[1:])
     gc.freeze()
     sys.exit(code)
+
+
+def _have_streams() -> None:
+    """Give this process the streams that its parent closed, and let each take every letter."""
+    # Whoever starts a daemon may close all three. The next file to be opened, such as a database, would get the number,
+    # and whatever a library writes to "stdout" would be written into it.
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        stream = getattr(sys, name)
+        if stream is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            os.dup2(opened, number)
+            os.set_inheritable(number, True)
+            if opened != number:
+                os.close(opened)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: PTH123, SIM115
+        elif mode == "w" and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")  # a sign that an old encoding does not have ends no command
 
 
 if __name__ == "__main__":

@@ -32,6 +32,10 @@ def say_json(view: object) -> None:
     import msgspec  # not before there is one
 
     told = msgspec.json.format(msgspec.json.encode(view)).decode()
+    if "utf" not in sys.stdout.encoding.lower() and not told.isascii():
+        import json
+
+        told = json.dumps(json.loads(told), indent=2)  # escapes are JSON in every encoding
     _echo(told.replace("##", "#\\u0023"))  # in a text, where it means the same: a CI obeys `##[` wherever it stands
 
 
