@@ -39,7 +39,7 @@ def _have_streams() -> None:
             os.set_inheritable(number, True)
             if opened != number:
                 os.close(opened)
-            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: PTH123, SIM115
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
         elif mode == "w" and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")  # a sign that an old encoding does not have ends no command
 

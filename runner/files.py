@@ -14,6 +14,8 @@ from typing import BinaryIO
 BUFFER_BYTES = 1 << 20
 PRIVATE = 0o600
 _SUFFIX = ".part"
+LONGEST_FOLDER = 255  # bytes of a name, on nearly all file systems
+LONGEST_NAME = LONGEST_FOLDER - len(f"..{2**22}{_SUFFIX}")  # of a file that is written beside, by the pid, first
 
 _MAKE_ROOM = "make room and run the same command again; nothing was lost"
 _OWNER = "run as the user it belongs to, or put its permissions right"

@@ -13,6 +13,7 @@ import msgspec
 from runner import private
 from runner.errors import Mark
 from runner.fields import OUTPUT_SUFFIXES
+from runner.files import LONGEST_FOLDER, LONGEST_NAME
 from runner.globs import Globs, is_magic
 from runner.job.project import AnyJob, AudioJob, Dataset
 from runner.job.scored import judge_of, scores_path
@@ -75,6 +76,7 @@ class Root:
         self.path = root
         self._root = str(root).rstrip("/")
         self._real: dict[str, str] = {}  # of folders: where they lie
+        self._files: dict[str, str] = {}  # of folders: what of their path is a file
 
     def holds(self, output: str) -> bool:
         """Whether a path, links followed, lies inside."""
@@ -90,6 +92,13 @@ class Root:
             self._real[folder] = os.path.realpath(f"{self._root}/{folder}")
         path = f"{self._real[folder]}/{name}"
         return os.path.realpath(path) if os.path.islink(path) else path  # noqa: PTH114  # never raises
+
+    def file_above(self, output: str) -> str:
+        """What of the path to an output is a file, so that no folder can be made there; empty if nothing is."""
+        folder = output.rstrip("/").rpartition("/")[0]
+        if folder not in self._files:
+            self._files[folder] = next((path for path in parents(folder + "/.") if self.has_file(path)), "")
+        return self._files[folder]
 
     def has_file(self, path: str) -> bool:
         """Never raises: a name may be too long to ask for."""
@@ -116,8 +125,8 @@ def complaint_about(template: str, output: str, root: Root, *, may_be_folder: bo
         if may_be_folder:
             return f"must end in `/` or in one of {suffixes}", "such as `transcripts/` or `results/calls.jsonl`"
         return f"must end in one of {suffixes}", "such as `results/answers.jsonl`"
-    if any(len(part.encode()) > 255 for part in output.split("/")) or is_too_long(output):
-        return "is too long for a file name", ""
+    if is_too_long(output) or not _has_room(output):
+        return "is too long for a file name", f"a name has at most {LONGEST_NAME} bytes"
     if output.split("/")[0].casefold() == STATE_FOLDER:
         return f"must not be inside `{STATE_FOLDER}/`", "that is where runner keeps its state"
     if private.is_hidden(output):
@@ -126,12 +135,20 @@ def complaint_about(template: str, output: str, root: Root, *, may_be_folder: bo
         return "leaves the project root through a symlink", "outputs must stay inside the root"
     if root.leads_into_hidden(output):
         return "leads into a hidden folder through a symlink", "remove the link"
+    if file := root.file_above(output):
+        return f"needs the folder `{file}/`, and `{file}` is a file", "move the file away, or write into another folder"
     if output.endswith("/"):
         if root.has_file(output.rstrip("/")):
             return "is a file", "give the name of a folder"
     elif root.has_folder(output):
         return "is a folder", "give a file name" + (", or end it with `/`" if may_be_folder else "")
     return None
+
+
+def _has_room(output: str) -> bool:
+    """Whether each part can be the name of a folder, and the last one that of a file that is written beside first."""
+    *folders, name = output.encode().split(b"/")  # of a folder, nothing comes after its slash
+    return len(name) <= LONGEST_NAME and all(len(folder) <= LONGEST_FOLDER for folder in folders)
 
 
 def check_collisions(jobs: Sequence[AnyJob], inputs: Mapping[str, str], problems: Problems) -> None:

@@ -119,9 +119,14 @@ def test_one_output_that_cannot_be_written_stops_no_other_job(lab: Lab) -> None:
     lab.spec(
         SPEC.replace("jobs:\n", "jobs:\n  zeta: {{dataset: rows, prompt: ask, model: echo, output: out/z.jsonl}}\n")
     )
-    (lab.root / "results").write_text("in the way")
-    done = lab.apply(code=1)
-    assert "answers: `results/answers.jsonl` cannot be written" in done.stderr
+    lab.server.fault(hold=0.5)
+    running = lab.start("apply", "specs/", "-y")
+    until(lambda: lab.server.creates() == 1)
+    (lab.root / "results").write_text("in the way")  # after the specs were read, which would refuse it
+    lab.server.fault(hold=None)
+    _, words = running.communicate(timeout=20)
+    assert running.returncode == 1
+    assert "answers: `results/answers.jsonl` cannot be written" in words
     assert len(lab.results("out/z.jsonl")) == 10
     (lab.root / "results").unlink()
     lab.apply()

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import Mark, SpecError, UsageError
+from runner.files import LONGEST_NAME
 from runner.job.project import ENDPOINTS, AudioJob, Job, Price, Project
 from runner.spec.load import load
 from runner.spec.problems import render
@@ -382,6 +383,27 @@ def test_an_output_that_is_a_folder(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         job_of(tmp_path, "dataset: d, prompt: p, model: m, output: a.csv")
     assert caught.value.problems[0].message == "`output` of job `j` is a folder"
+
+
+@pytest.mark.parametrize("output", ["file/a.csv", "file/b/a.csv", "there/file/a.csv"])
+def test_an_output_below_a_file(tmp_path: Path, output: str) -> None:
+    (tmp_path / "there").mkdir()
+    for file in ("file", "there/file"):
+        (tmp_path / file).write_text("x")
+    with pytest.raises(SpecError) as caught:
+        job_of(tmp_path, f"dataset: d, prompt: p, model: m, output: {output}")
+    file = output[: output.index("file") + 4]
+    assert f"`output` of job `j` needs the folder `{file}/`, and `{file}` is a file" in caught.value.problems[0].message
+
+
+def test_an_output_has_a_name_that_a_file_can_be_written_beside(tmp_path: Path) -> None:
+    name = "n" * (LONGEST_NAME - len(".csv")) + ".csv"
+    job_of(tmp_path, f"dataset: d, prompt: p, model: m, output: {name}")
+    longest_of_all = f".{name}.{2**22}.part"
+    (tmp_path / longest_of_all).write_text("what `files.whole` may write")
+    with pytest.raises(SpecError) as caught:
+        job_of(tmp_path, f"dataset: d, prompt: p, model: m, output: n{name}")
+    assert "is too long for a file name" in caught.value.problems[0].message
 
 
 def test_a_prompt_file_cannot_be_reached_through_a_symlink(tmp_path: Path) -> None:
