@@ -606,6 +606,7 @@ def _was_in_doubt(history: History, key: bytes) -> bool:
         or min(one.gone_at, one.files_gone_at) < NEVER
         or one.cut_keys
         or one.is_hidden(history.world.seconds, history.world.seconds)  # to the end, and for longer than is waited
+        or _was_pruned(history, one, history.world.seconds)
         for one in asked
     )
 

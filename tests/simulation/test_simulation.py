@@ -88,6 +88,7 @@ MENDED = (
     6_300_002_186,  # two creates without an answer, the same three batches may be of either, and one is found
     4_226_000_898,  # adopted with what a cut file named, which was whole when it was brought home
     4_229_002_226,  # the same, and it was whole only later
+    10_410_007_275,  # what it had not answered was in a file that was pruned, and then its memory was lost
 )
 SWEEP = 20_000
 
