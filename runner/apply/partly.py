@@ -6,28 +6,26 @@ than anybody waits, and have all of it later: what it names then was paid for, a
 
 from __future__ import annotations
 
-from msgspec.structs import replace
+from collections.abc import Iterator
 
-from runner.apply import named
+from runner.apply import named, wants
 from runner.apply.session import Session
 from runner.errors import NotFound
 from runner.job import lifecycle
-from runner.job.observed import Origin
+from runner.job.observed import Observed, Origin
 from runner.job.packed import common, union, without
 from runner.job.recorded import Batch, Stage
 from runner.remotes.vendor import Provider
 
 
-def let_go(session: Session, provider: Provider, wanted: bytes) -> bool:
-    """Drop the record of each whose results name more by now, of what is wanted; whether there was one.
+def that_say_more(session: Session, provider: Provider) -> Iterator[tuple[Batch, Observed, bytes]]:
+    """Each whose results name more by now of what is wanted, as it is shown, and all the requests that are known of it.
 
-    It is to be met anew by a search that reads the whole list: until one did, its requests stand among what was left.
     Raises RemoteError where nobody can tell now.
     """
-    has_any = False
-    for batch in session.records.batches() if wanted else ():
-        if not _may_hold_more(batch, provider.origin):
-            continue
+    mine = [batch for batch in session.records.batches() if _may_hold_more(batch, provider.origin)]
+    wanted = wants.unsettled(session)[0] if mine else b""
+    for batch in mine if wanted else ():
         try:
             seen = provider.look(batch.remote_id)
         except NotFound:
@@ -36,18 +34,8 @@ def let_go(session: Session, provider: Provider, wanted: bytes) -> bool:
             continue
         known = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
         keys = union([known, named.by_results(session, provider, seen) or b""])
-        if not common(wanted, without(keys, known)):
-            continue
-        project, origin = session.records.project(), str(provider.origin)
-        assert project is not None
-        left = {*project.left.get(origin, ()), session.objects.write_set(keys)}
-        there = lifecycle.found_again(batch, seen, session.time_at(provider)).but(remote_id="")
-        session.records.save(  # both at once: a command that dies here leaves it to the next search
-            lifecycle.dropped(there, f"`{seen.remote_id}` holds more than it was adopted with"),
-            replace(project, left={**project.left, origin: sorted(left)}),
-        )
-        has_any = True
-    return has_any
+        if common(wanted, without(keys, known)):
+            yield batch, seen, keys
 
 
 def _may_hold_more(batch: Batch, origin: Origin) -> bool:

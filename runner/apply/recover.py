@@ -109,12 +109,15 @@ def _search(session: Session, name: str) -> int:
     provider = session.remotes.open(name)
     if not provider.card.search.can_list:
         return 0
+    taken = 0
+    for batch, seen, keys in partly.that_say_more(session, provider):
+        _take_all(session, provider, batch, seen, keys)
+        taken += 1
     looking = _begun(session, provider)
-    if partly.let_go(session, provider, looking.wanted):
-        looking = _begun(session, provider)
+    looking.adopted = taken
     everything = _listed(session, provider, looking.since)
     if everything is None:
-        return 0
+        return looking.adopted
     batches = session.records.batches()
     listed = [
         seen
@@ -368,14 +371,26 @@ def adopt(
     session: Session, provider: Provider, seen: Observed, keys: bytes, size: int, wanted: bytes, in_flight: bytes
 ) -> Fate:
     """Record one remote batch of ours that holds these keys, if it is needed."""
-    card, origin = provider.card, provider.origin
     if not common(wanted, keys):
         return Fate.NOT_YET if common(in_flight, keys) else Fate.LEFT
-    sha256 = hashlib.sha256(keys).hexdigest()
-    is_as_labelled = met.is_as_labelled(seen, keys)
-    if size and not is_as_labelled:  # results may name fewer
+    if size and not met.is_as_labelled(seen, keys):  # results may name fewer
         session.reporter.warn(f"`{seen.remote_id}` carries our label, but holds other requests: it is left alone")
         return Fate.LEFT
+    _take(session, provider, seen, keys, size)
+    return Fate.ADOPTED
+
+
+def _take_all(session: Session, provider: Provider, batch: Batch, seen: Observed, keys: bytes) -> None:
+    """Record all the requests of one that was adopted with fewer, in its place: at once, and whatever a list shows."""
+    there = lifecycle.found_again(batch, seen, session.time_at(provider)).but(remote_id="")
+    dropped = lifecycle.dropped(there, f"`{seen.remote_id}` holds more than it was adopted with")
+    _take(session, provider, seen, keys, 0, dropped)
+
+
+def _take(session: Session, provider: Provider, seen: Observed, keys: bytes, size: int, *beside: Batch) -> None:
+    """Record one remote batch of ours that holds these keys, and in the same write what else changes."""
+    card, origin = provider.card, provider.origin
+    sha256 = hashlib.sha256(keys).hexdigest()
     project = session.records.project()
     assert project is not None
     generation = adoption.epoch_of(seen)
@@ -405,20 +420,21 @@ def adopt(
         content=card.content,
         delivery=card.delivery,
         found_in=REMOTE,
-        can_be_continued=is_as_labelled,  # else it holds more than is known, and all of that would be asked again
+        # else it holds more than is known, and all of that would be asked again
+        can_be_continued=met.is_as_labelled(seen, keys),
     )
     if (dropped := session.records.batch(key)) is not None:
         batch = _with_sums_of(dropped, batch)
     batch = lifecycle.submitted(batch, seen, created)
     session.objects.write(f"{batch.key}/keys", keys)
     session.records.save(
+        *beside,
         batch,
         replace(project, next_sequence=project.next_sequence + 1, generation=max(project.generation, generation)),
     )
     session.reporter.step(
         f"{batch.owner}: adopted `{seen.remote_id}` ({batch.rows:,} request{'s' * (batch.rows != 1)}, {seen.phase})"
     )
-    return Fate.ADOPTED
 
 
 def _with_sums_of(dropped: Batch, batch: Batch) -> Batch:
