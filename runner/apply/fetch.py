@@ -21,6 +21,7 @@ from runner.apply.session import Session
 from runner.apply.sizes import largest_results
 from runner.errors import AuthFailed, NotFound, NotSent, OutcomeUnknown, RunnerError
 from runner.files import whole
+from runner.job.infile import Run
 from runner.job.observed import Observed, ResultFile
 from runner.job.outcomes import ANSWERS, NO_LINE, place
 from runner.job.packed import KEY_BYTES
@@ -57,7 +58,7 @@ class _Work(msgspec.Struct):
     folder: RawFolder
     tell: Callable[[RawFile], None]
     misses: list[Miss] = msgspec.field(default_factory=list)
-    indexes: dict[str, bytes] = msgspec.field(default_factory=dict)  # by batch key
+    indexes: dict[str, Run] = msgspec.field(default_factory=dict)  # by batch key
     unreachable: dict[str, RunnerError] = msgspec.field(default_factory=dict)  # by provider: it is not tried twice
 
     def remote_of(self, batch: Batch) -> Provider:
@@ -211,14 +212,14 @@ def _copy(work: _Work, address: str, batch: Batch, objects: Sequence[Path], know
         work.tell(file)
 
 
-def _kinds(index: bytes, files: int) -> list[str]:
+def _kinds(index: Run, files: int) -> list[str]:
     """What each raw file of a collected batch is: the first, and all that hold answers, are not error files.
 
     Unless it holds errors and nothing else: some remotes offer no answers then.
     """
     answers: set[int] = set()
     errors: set[int] = set()
-    for (value,) in _ENTRY.iter_unpack(index):
+    for (value,) in _ENTRY.iter_unpack(index[:]):
         outcome, file, offset = place(value)
         if offset != NO_LINE:
             (answers if outcome in ANSWERS else errors).add(file)

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from runner import files
+from runner.job.infile import Run
 from runner.job.recorded import JobRecord
 from runner.plan.answered import Answered
 
@@ -22,7 +23,7 @@ class _Kept(msgspec.Struct, array_like=True):
     retries: list[str]
 
 
-def read(caches: Path, record: JobRecord, keys: bytes) -> Answered | None:
+def read(caches: Path, record: JobRecord, keys: Run) -> Answered | None:
     """What is kept of a job, whose record has these keys; None where nothing is, or it is damaged, or of others."""
     try:
         data = memoryview(_place(caches, record).read_bytes())

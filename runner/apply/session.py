@@ -31,6 +31,7 @@ from runner.job import asked
 from runner.job.calls import so_far
 from runner.job.capabilities import Capabilities, Search, Shown
 from runner.job.desired import Desired, distinct_of
+from runner.job.infile import Run, are_same
 from runner.job.observed import Origin
 from runner.job.packed import common
 from runner.job.project import Job, Project
@@ -108,7 +109,7 @@ class Session(msgspec.Struct):
     _of_others: tuple[str, ...] | None = None
     _keys: dict[str, bytes] = msgspec.field(default_factory=dict)
     _sets: dict[str, bytes] = msgspec.field(default_factory=dict)
-    _recorded_keys: dict[str, tuple[str, bytes]] = msgspec.field(default_factory=dict)  # by job, under which name
+    _recorded_keys: dict[str, tuple[str, Run]] = msgspec.field(default_factory=dict)  # by job, under which name
     _noted: dict[str, tuple[JobRecord, Answered | None]] = msgspec.field(default_factory=dict)  # by job, of its record
     _loaded: dict[str, tuple[str, BatchRows]] = msgspec.field(default_factory=dict)
     _verdicts: dict[str, tuple[str, bytes]] = msgspec.field(default_factory=dict)  # by batch, its index as judged
@@ -246,19 +247,19 @@ class Session(msgspec.Struct):
                 self._sets[name] = self.objects.read_set(name)
         return [LeftRows(whose[n].address, self._sets[n], whose[n].answered) for n in names if n in whose]
 
-    def _set_of(self, record: JobRecord) -> bytes:
+    def _set_of(self, record: JobRecord) -> Run:
         """The keys that a job is on record with, which mostly are those that it has: they are in memory once."""
         name = record.keys_object
         known = self._recorded_keys.get(record.address)
         if known is None or known[0] != name:
-            keys = self.objects.read_set(name)
+            keys = self.objects.stored_set(name)
             job = next((job for job in self.desired if job.address == record.address), None)
-            if job is not None and self.keys_of(job) == keys:
+            if job is not None and are_same(self.keys_of(job), keys):
                 keys = self.keys_of(job)
             known = self._recorded_keys[record.address] = name, keys
         return known[1]
 
-    def _answered_of(self, record: JobRecord, keys: bytes) -> Answered | None:
+    def _answered_of(self, record: JobRecord, keys: Run) -> Answered | None:
         """What was noted of a job when its results were written; read once for each time that they were."""
         known = self._noted.get(record.address)
         if known is None or known[0] != record:
@@ -289,14 +290,14 @@ class Session(msgspec.Struct):
         mark = f"{batch.keys_sha256} {batch.index_sha256}"
         known = self._loaded.get(batch.key)
         if known is None or known[0] != mark:
-            index = self.objects.read(f"{batch.key}/index", batch.index_sha256) if batch.index_sha256 else b""
+            index = self.objects.stored(f"{batch.key}/index", batch.index_sha256) if batch.index_sha256 else b""
             read = partial(self.objects.read, f"{batch.key}/keys", batch.keys_sha256)
             keys = read()  # also where they are not held: what is damaged is noticed before anything is decided by it
             known = (mark, BatchRows(batch, read if index else keys, index))
             self._loaded[batch.key] = known
         return replace(known[1], batch=batch, index=self._judged(batch, known[1]))
 
-    def _judged(self, batch: Batch, rows: BatchRows) -> bytes:
+    def _judged(self, batch: Batch, rows: BatchRows) -> Run:
         """An index with what is none of its answers, for jobs that ask again for those."""
         index = rows.index
         name = batch.origin.provider
@@ -314,10 +315,10 @@ class Session(msgspec.Struct):
                 for job in jobs
                 if common(self.keys_of(job), rows.keys)
             ]
-            known = self._verdicts[batch.key] = mark, validity.together(found).applied(index)
+            known = self._verdicts[batch.key] = mark, validity.together(found).applied(index[:])
         return known[1]
 
-    def source_of(self, batch: Batch, index: bytes) -> OutcomeSource:
+    def source_of(self, batch: Batch, index: Run) -> OutcomeSource:
         """A batch as its outcomes are shown."""
         return OutcomeSource(
             index=index,

@@ -144,11 +144,8 @@ class Splicing:
             copies = [-1] * len(self._pieces) if before is None else self._same_as(before)
             earlier = before.layout if before else None
             runs = list(_runs(copies))
-            ordinals = array("I")
-            for run in runs:
-                if run.was < 0:
-                    ordinals.extend(range(self._ordinals[run.first], self._ordinals[run.end]))
-            is_all = len(ordinals) == self._ordinals[-1]
+            is_all = all(run.was < 0 for run in runs)
+            ordinals: Sequence[int] = range(self._ordinals[-1]) if is_all else self._written(runs)
             rows = self._compiled.rows() if is_all else self._compiled.rows_at(ordinals)
             shown, states = self._shown_in(runs), known.states
             if not is_all:
@@ -181,6 +178,14 @@ class Splicing:
         copied = self._ordinals[-1] - len(ordinals)
         flaws.update(found.flaws)
         return replace(found, wanted=found.wanted + copied, ok=found.ok + copied, flaws=dict(flaws))
+
+    def _written(self, runs: Sequence[_Run]) -> array[int]:
+        """The rows whose lines are written."""
+        ordinals = array("I")
+        for run in runs:
+            if run.was < 0:
+                ordinals.extend(range(self._ordinals[run.first], self._ordinals[run.end]))
+        return ordinals
 
     def _through(
         self, rows: Iterator[RowView], runs: Sequence[_Run], out: BinaryIO, copy: Callable[[_Run], None]

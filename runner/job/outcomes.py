@@ -10,6 +10,7 @@ from enum import IntEnum
 from functools import cache
 from typing import NamedTuple
 
+from runner.job.infile import Run
 from runner.job.packed import KEY_BYTES, chosen, unpack
 
 ENTRY_BYTES = 24
@@ -91,38 +92,39 @@ def place(value: int) -> tuple[int, int, int]:
     return value >> 60, value >> 52 & 0xFF, value & NO_LINE
 
 
-def answered(index: bytes) -> bytes:
+def answered(index: Run) -> bytes:
     """The keys of an index that have an answer which holds, packed, in its order."""
     return _with_outcome(index, _HOLDING)
 
 
-def paid(index: bytes) -> bytes:
+def paid(index: Run) -> bytes:
     """The keys of an index that have an answer, be it one that is asked for again, packed, in its order."""
     return _with_outcome(index, ANSWERS)
 
 
-def invalid(index: bytes) -> bytes:
+def invalid(index: Run) -> bytes:
     """The keys of an index as judged whose answer is none, packed, in its order."""
     return _with_outcome(index, _INVALID)
 
 
-def settled(index: bytes) -> bytes:
+def settled(index: Run) -> bytes:
     """The keys of an index that have an answer, or an error that asking again will not change, packed, in its order."""
     return _with_outcome(index, _HOLDING | {Outcome.FINAL, Outcome.REJECTED, Outcome.GAVE_UP})
 
 
-def unanswered(index: bytes) -> bytes:
+def unanswered(index: Run) -> bytes:
     """The keys of an index that have no answer, packed, in its order."""
     return _with_outcome(index, frozenset(Outcome) - ANSWERS)
 
 
-def good(index: bytes) -> bytes:
+def good(index: Run) -> bytes:
     """The keys of an index that have an answer which nobody judged to be none, packed, in its order."""
     return _with_outcome(index, frozenset((Outcome.OK,)))
 
 
-def _with_outcome(index: bytes, outcomes: Collection[Outcome]) -> bytes:
+def _with_outcome(index: Run, outcomes: Collection[Outcome]) -> bytes:
     """The keys of an index that have one of these outcomes. Slices with a step: nothing is unpacked of a million."""
+    index = index[:]
     words = array("Q", index)  # three 64-bit words an entry, of which two are its key
     keys = array("Q", bytes(len(words) // 3 * KEY_BYTES))
     keys[0::2], keys[1::2] = words[0::3], words[1::3]
@@ -158,17 +160,17 @@ def _key_at(index: bytes, number: int) -> bytes:
     return index[number * ENTRY_BYTES : number * ENTRY_BYTES + KEY_BYTES]
 
 
-def refused(index: bytes) -> Iterator[IndexEntry]:
+def refused(index: Run) -> Iterator[IndexEntry]:
     """The entries of an index that are errors for good, and have a line that says why."""
-    for key, value in _ENTRY.iter_unpack(index):
+    for key, value in _ENTRY.iter_unpack(index[:]):
         if value >> 60 == Outcome.FINAL and value & NO_LINE != NO_LINE:
             _, file, offset = place(value)
             yield IndexEntry(key, Outcome.FINAL, file, offset)
 
 
-def with_a_line(index: bytes) -> bytes:
+def with_a_line(index: Run) -> bytes:
     """The keys of an index that some result file says something about, packed, in its order."""
-    return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value & NO_LINE != NO_LINE])
+    return b"".join([key for key, value in _ENTRY.iter_unpack(index[:]) if value & NO_LINE != NO_LINE])
 
 
 def entries(index: bytes) -> list[IndexEntry]:

@@ -19,8 +19,11 @@ from collections.abc import Iterator, Sequence
 from functools import reduce
 from itertools import accumulate, compress, filterfalse
 from operator import itemgetter
+from typing import overload
 
 import msgspec
+
+from runner.job.infile import InFile, Run
 
 KEY_BYTES = 16
 BUCKETS = 256
@@ -28,6 +31,7 @@ _FEW = 4096  # below it, counting first bytes is quicker than 256 searches
 _PAIRWISE = 3  # sets of like size: more of them are sorted together
 _SPARSE = 256  # a difference costs as much as so many keys
 _SEARCHED = 32  # so many keys are searched for one by one
+_NEAR = 256  # records to both sides of where one would be among some ten thousand
 _WALKED = 8  # one in so many keys is searched for: looking at each record costs no more
 _LEAST_RUN, _LARGEST_RUN = 1 << 10, 1 << 18  # bytes that are compared at once
 
@@ -86,17 +90,21 @@ def distinct_in(packed: bytes | bytearray) -> int:
     return found
 
 
-def bounds(records: bytes, width: int = KEY_BYTES) -> list[int]:
+def bounds(records: Run, width: int = KEY_BYTES) -> list[int]:
     """257 byte positions: records whose first byte is `b` lie at `records[bounds[b]:bounds[b + 1]]`."""
     count = len(records) // width
     if count < _FEW:
         sizes = [0] * BUCKETS
-        for first, times in Counter(records[::width]).items():
+        for first, times in Counter(records[:][::width]).items():
             sizes[first] = times * width
         return [0, *accumulate(sizes)]
     edges = [0]
+
+    def first_byte(number: int) -> bytes:
+        return records[number * width : number * width + 1]
+
     for first in range(1, BUCKETS):
-        edges.append(bisect_left(range(count), first, edges[-1] // width, key=lambda i: records[i * width]) * width)
+        edges.append(bisect_left(range(count), bytes((first,)), edges[-1] // width, key=first_byte) * width)
     edges.append(count * width)
     return edges
 
@@ -106,10 +114,12 @@ def unpack(packed: bytes | bytearray | memoryview) -> Iterator[bytes]:
     return map(itemgetter(0), struct.iter_unpack(f"{KEY_BYTES}s", packed))
 
 
-def without(left: bytes, right: bytes) -> bytes:
+def without(left: Run, right: Run) -> bytes:
     """Sorted keys that are in `left` and not in `right` (both sorted)."""
+    if not right:
+        return left[:]
     if (apart := _differences(left, right)) is not None:
-        view = memoryview(left)  # slices of it are no copies
+        view = _view(left)
         return b"".join([view[part.start : part.end] for part in apart])
     out: list[bytes] = []
     for mine, theirs in _buckets(left, right):
@@ -117,10 +127,10 @@ def without(left: bytes, right: bytes) -> bytes:
     return b"".join(out)
 
 
-def without_all(left: bytes, sets: Sequence[bytes]) -> bytes:
+def without_all(left: Run, sets: Sequence[Run]) -> bytes:
     """Sorted keys that are in `left` and in none of the sets (all sorted), which are not put together for it."""
     if len(sets) < 2 or len(left) <= _FEW * KEY_BYTES:
-        return reduce(without, sets, left)
+        return reduce(without, sets, left)[:]
     edges, mine = [bounds(packed) for packed in sets], bounds(left)
     out = []
     for b in range(BUCKETS):
@@ -132,14 +142,18 @@ def without_all(left: bytes, sets: Sequence[bytes]) -> bytes:
     return b"".join(out)
 
 
-def common(left: bytes, right: bytes) -> int:
+def common(left: Run, right: Run) -> int:
     """How many keys are in both (both sorted)."""
     if (apart := _differences(left, right)) is not None:
         return (len(left) - sum(part.end - part.start for part in apart)) // KEY_BYTES
     return sum(len(set(unpack(mine)).intersection(unpack(theirs))) for mine, theirs in _buckets(left, right))
 
 
-def union(sets: Sequence[bytes]) -> bytes:
+@overload
+def union(sets: Sequence[bytes]) -> bytes: ...
+@overload
+def union(sets: Sequence[Run]) -> Run: ...
+def union(sets: Sequence[Run]) -> Run:
     """Sorted, distinct keys of several sorted sets."""
     sets = sorted(filter(None, sets), key=len)
     if len(sets) < 2:
@@ -148,16 +162,16 @@ def union(sets: Sequence[bytes]) -> bytes:
     small = sets[: len(sets) - len(large)]
     if len(large) > _PAIRWISE:
         return _merged(_sorted(large), _sorted(small))
-    found = _sorted(small)
+    found: Run = _sorted(small)
     for packed in reversed(large):
         found = _merged(packed, found)
     return found
 
 
-def _sorted(sets: Sequence[bytes]) -> bytes:
+def _sorted(sets: Sequence[Run]) -> bytes:
     """All keys of these sorted sets in order, each once."""
     if sum(map(len, sets)) <= _FEW * KEY_BYTES:
-        return b"".join(sorted(set(unpack(b"".join(sets)))))
+        return b"".join(sorted(set(unpack(b"".join([packed[:] for packed in sets])))))
     edges = [bounds(packed) for packed in sets]
     out: list[bytes] = []
     for b in range(BUCKETS):
@@ -166,17 +180,25 @@ def _sorted(sets: Sequence[bytes]) -> bytes:
     return b"".join(out)
 
 
-def _merged(left: bytes, right: bytes) -> bytes:
+def _merged(left: Run, right: Run) -> Run:
     """The union of two sorted sets."""
     if not right:
         return left
     if (apart := _differences(left, right)) is None:
         return _sorted((left, right))
-    view, out, at = memoryview(left), [], 0
+    if not any(part.other_end > part.other_start for part in apart):
+        return left
+    view, others, at = _view(left), _view(right), 0
+    out: list[memoryview | bytes] = []
     for part in apart:
-        out += [view[at : part.end], memoryview(right)[part.other_start : part.other_end]]
+        out += [view[at : part.end], others[part.other_start : part.other_end]]
         at = part.end
     return b"".join([*out, view[at:]])
+
+
+def _view(run: Run) -> memoryview | InFile:
+    """The same, where slices are no copies."""
+    return memoryview(run) if isinstance(run, bytes) else run
 
 
 def edited(keys: bytes, gone: bytes, more: bytes) -> bytes:
@@ -193,7 +215,7 @@ def edited(keys: bytes, gone: bytes, more: bytes) -> bytes:
     return b"".join([*out, view[at:]])
 
 
-def keys_at(packed: bytes | bytearray, ordinals: Sequence[int]) -> bytes:
+def keys_at(packed: Run | bytearray, ordinals: Sequence[int]) -> bytes:
     """The keys at these places (ascending) of packed ones in any order."""
     if not ordinals:
         return b""
@@ -203,9 +225,14 @@ def keys_at(packed: bytes | bytearray, ordinals: Sequence[int]) -> bytes:
     return b"".join([packed[n * KEY_BYTES : (n + 1) * KEY_BYTES] for n in ordinals])
 
 
-def restricted(records: bytes, keys: bytes, width: int = KEY_BYTES) -> bytes:
+def restricted(records: Run, keys: Run, width: int = KEY_BYTES) -> bytes:
     """The records (sorted by key) of those keys (sorted) that have one. width: a multiple of 8 bytes."""
     count, number = len(records) // width, len(keys) // KEY_BYTES
+    keys = keys[:]
+    if isinstance(records, InFile):
+        if number <= _SEARCHED:
+            return b"".join([_record(records, key, width) for key in unpack(keys)])
+        records = records[:]
     if number * _WALKED > count:
         wanted = set(unpack(keys))
         return b"".join([one for (one,) in struct.iter_unpack(f"{width}s", records) if one[:KEY_BYTES] in wanted])
@@ -225,6 +252,24 @@ def restricted(records: bytes, keys: bytes, width: int = KEY_BYTES) -> bytes:
     return b"".join(out)
 
 
+def _record(records: InFile, key: bytes, width: int) -> bytes:
+    """The record of a key, empty where it has none. Keys are spread evenly, so that it is near to where it would be if
+    they were so to the byte: what is there is read, and as much again on its sides until it is in it."""
+    count = len(records) // width
+    guess = int.from_bytes(key[:8], "big") * count >> 64
+    near = _NEAR
+    while True:
+        low, high = max(guess - near, 0), min(guess + near, count)
+        some = records[low * width : high * width]
+        begins = low == 0 or some[:KEY_BYTES] <= key
+        ends = high == count or key <= some[-width:][:KEY_BYTES]
+        if begins and ends:
+            break
+        near *= 4
+    at = bisect_left(range(high - low), key, key=lambda n: some[n * width : n * width + KEY_BYTES]) * width
+    return some[at : at + width] if some[at : at + KEY_BYTES] == key else b""
+
+
 def _heads(records: bytes, width: int) -> array[int]:
     """The first eight bytes of each record, as numbers that sort as the bytes do."""
     words = array("Q")
@@ -235,8 +280,9 @@ def _heads(records: bytes, width: int) -> array[int]:
     return heads
 
 
-def positions_of(keys: bytes | bytearray, wanted: bytes) -> array[int]:
+def positions_of(keys: Run | bytearray, wanted: Run) -> array[int]:
     """Where these keys (packed, in any order) stand among others, ascending."""
+    keys, wanted = keys[:] if isinstance(keys, InFile) else keys, wanted[:]
     if len(wanted) <= _SEARCHED * KEY_BYTES:
         return array("I", sorted({n for key in unpack(wanted) for n in _found(keys, key)}))
     found = set(struct.iter_unpack(f"{KEY_BYTES}s", wanted))  # tuples of one, so that the loop is one of C
@@ -277,7 +323,7 @@ class _Part(msgspec.Struct, frozen=True):
 # As long as nothing differs, two sets are compared as bytes, in pieces that grow; a piece that differs is halved until
 # its first other key is found. Of two other keys the smaller is in one set alone, and so is what follows it up to the
 # larger. So two sets that differ in ten keys of a million cost a few thousand comparisons, all but some in C.
-def _differences(left: bytes, right: bytes) -> list[_Part] | None:
+def _differences(left: Run, right: Run) -> list[_Part] | None:
     """Where two sorted sets differ, in order; None where there is too much of it, or too little of them to matter."""
     ends = len(left), len(right)
     if sum(ends) <= _FEW * KEY_BYTES:
@@ -316,7 +362,7 @@ def _differences(left: bytes, right: bytes) -> list[_Part] | None:
     return found
 
 
-def _place(packed: bytes, key: bytes, start: int) -> int:
+def _place(packed: Run, key: bytes, start: int) -> int:
     """The byte position of the first key that is not below `key`, from the position `start` on. Near ones cost less."""
     low, step = start // KEY_BYTES, 1
     count = len(packed) // KEY_BYTES
@@ -327,9 +373,9 @@ def _place(packed: bytes, key: bytes, start: int) -> int:
     return at * KEY_BYTES
 
 
-def _buckets(left: bytes, right: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _buckets(left: Run, right: Run) -> Iterator[tuple[bytes, bytes]]:
     if len(left) + len(right) <= _FEW * KEY_BYTES:
-        yield left, right
+        yield left[:], right[:]
         return
     mine, theirs = bounds(left), bounds(right)
     for b in range(BUCKETS):

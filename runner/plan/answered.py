@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from runner.job.desired import Desired, distinct_of
+from runner.job.infile import Run
 from runner.job.outcomes import ENTRY_BYTES, good
 from runner.job.packed import KEY_BYTES, common, keys_at, keys_of, restricted, union, without
 from runner.plan import remaining
@@ -28,7 +29,7 @@ _SHARE = 16  # where more of the rows are in question, all are looked up
 class Answered(msgspec.Struct, frozen=True):
     """What was known of the requests of one job when its results were written."""
 
-    keys: bytes  # that it wanted, sorted
+    keys: Run  # that it wanted, sorted
     open: bytes  # those of them without an answer, sorted
     batches: Mapping[str, int]  # that had answers here, in order, and how many of these requests at least show theirs
     retries: Sequence[str]
@@ -207,7 +208,7 @@ def _about(
 ) -> tuple[list[BatchRows], list[RetryRows]]:
     """What batches and retries say of these keys."""
 
-    def some(packed: bytes, width: int = KEY_BYTES) -> bytes:
+    def some(packed: Run, width: int = KEY_BYTES) -> bytes:
         return restricted(packed, keys, width) if packed else b""
 
     told = [

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from runner.job.capabilities import Shown
 from runner.job.desired import Desired, distinct_of
+from runner.job.infile import Run
 from runner.job.outcomes import answered
 from runner.job.packed import common, keys_at, keys_of, union, without
 from runner.job.project import EVERYTHING, Scope
@@ -35,7 +36,7 @@ class Recorded(msgspec.Struct, frozen=True):
     """What we remember, in the form the planner reads. Batches in order of submission."""
 
     batches: Sequence[BatchRows] = ()
-    jobs: Mapping[str, tuple[JobRecord, Keys]] = {}
+    jobs: Mapping[str, tuple[JobRecord, Run]] = {}
     retries: Sequence[RetryRows] = ()
     accepted_origins: Mapping[str, Sequence[str]] = {}
     left: Sequence[LeftRows] = ()

@@ -16,6 +16,7 @@ from itertools import compress
 import msgspec
 
 from runner.job.desired import Desired
+from runner.job.infile import Run
 from runner.job.observed import Phase
 from runner.job.outcomes import ANSWERS, ENTRY_BYTES, NO_LINE, Outcome, good
 from runner.job.packed import KEY_BYTES, bounds, positions_of, unpack
@@ -57,7 +58,7 @@ class BatchRows(msgspec.Struct, frozen=True):
 
     batch: Batch
     held: bytes | Callable[[], bytes]  # its keys, or what reads them: where there is an index, hardly anybody asks
-    index: bytes = b""  # as judged by what the jobs want that ask again for answers that are none
+    index: Run = b""  # as judged by what the jobs want that ask again for answers that are none
     so_far: bytes = b""
     unsent: bytes = b""
 
@@ -312,8 +313,9 @@ def _mark(
     """Put the flag at all keys of a batch; whether one of them had it."""
     before = 0
     packed, width = (entry.index, ENTRY_BYTES) if entry.index else (entry.keys, KEY_BYTES)
-    for position in range(start, stop, width):
-        key = packed[position : position + KEY_BYTES]
+    some = packed[start:stop]
+    for position in range(0, len(some), width):
+        key = some[position : position + KEY_BYTES]
         if newest and newest.get(key, _FIRST_GENERATION)[0] > entry.batch.generation:
             known[key] = known.get(key, 0) | _PAST
         else:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from runner.job.desired import Desired, distinct_of
+from runner.job.infile import Run
 from runner.job.observed import Origin
 from runner.job.outcomes import ENTRY_BYTES, paid
 from runner.job.packed import KEY_BYTES, common, restricted, union, without
@@ -42,7 +43,7 @@ _FEW = 16  # one in so many keys is worth a search of its own
 
 def replaced(
     job: Desired,
-    before: tuple[JobRecord, bytes] | None,
+    before: tuple[JobRecord, Run] | None,
     history: Sequence[BatchRows],
     left: Sequence[LeftRows],
     free: Collection[str],
@@ -73,7 +74,7 @@ def _goes_on(batch: Batch, job: Desired, free: Collection[str]) -> bool:
 def _by_its_record(
     job: Desired,
     record: JobRecord,
-    keys: bytes,
+    keys: Run,
     history: Sequence[BatchRows],
     left: Sequence[LeftRows],
     free: Collection[str],

@@ -66,7 +66,7 @@ def _not_usual(splicer: Splicer, source: OutcomeSource) -> Iterator[tuple[RowVie
     """Answers that have to be looked at one by one, and where they are."""
     entries = (
         (RowView("", NULL, key), value)
-        for key, value in _ENTRY.iter_unpack(source.index)
+        for key, value in _ENTRY.iter_unpack(source.index[:])
         if value >> 60 == _OK and value & NO_LINE != NO_LINE
     )
     while some := list(islice(entries, TOGETHER)):

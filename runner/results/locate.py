@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from runner.job.infile import Run
 from runner.job.outcomes import ANSWERS, ENTRY_BYTES, Outcome, good
 from runner.job.packed import BUCKETS, KEY_BYTES, bounds, keys_of, restricted, without
 from runner.remotes.reading.lines import COMMON
@@ -31,7 +32,7 @@ _SMALL_INDEX = 1024 * ENTRY_BYTES  # below it, walking an index is cheaper than 
 class OutcomeSource(msgspec.Struct, frozen=True):
     """One batch whose outcomes may be shown. Sources are given in the order their batches were submitted."""
 
-    index: bytes  # sorted 24-byte entries
+    index: Run  # sorted 24-byte entries
     generation: int
     batch: str  # the remote's id
     origin: str
@@ -66,7 +67,7 @@ def locate(keys: bytes | bytearray, sources: Sequence[OutcomeSource]) -> Chosen:
             continue
         if len(segments[number]) == 1:  # most jobs have one batch: nothing to choose
             owner, start, end = segments[number][0]
-            only = dict(_ENTRY.iter_unpack(memoryview(sources[owner].index)[start:end]))
+            only = dict(_ENTRY.iter_unpack(sources[owner].index[start:end]))
             for position in positions:
                 place = only.get(keys[position * KEY_BYTES : (position + 1) * KEY_BYTES])
                 if place is not None:
@@ -96,7 +97,7 @@ def _best(segments: list[tuple[int, int, int]], sources: Sequence[OutcomeSource]
     best: dict[bytes, tuple[int, int]] = {}
     for owner, start, end in segments:
         generation = sources[owner].generation
-        for key, place in _ENTRY.iter_unpack(memoryview(sources[owner].index)[start:end]):
+        for key, place in _ENTRY.iter_unpack(sources[owner].index[start:end]):
             have = best.get(key)
             if have is None or have[0] >> 60 not in ANSWERS:
                 best[key] = place, owner  # an error gives way to whatever was said after it
@@ -118,7 +119,7 @@ def _segments(sources: Sequence[OutcomeSource]) -> Mapping[int, list[tuple[int, 
     """For each bucket that has some the (source, start, end) runs of index bytes in it, oldest generation first."""
     buckets: defaultdict[int, list[tuple[int, int, int]]] = defaultdict(list)
     for owner in sorted(range(len(sources)), key=lambda number: sources[number].generation):
-        index = sources[owner].index
+        index = sources[owner].index[:]  # a search for each bucket
         if len(index) <= _SMALL_INDEX:
             for start in range(0, len(index), ENTRY_BYTES):
                 buckets[index[start]].append((owner, start, start + ENTRY_BYTES))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from runner.clock import Clock
 from runner.errors import StateError
 from runner.job.calls import Journal, States
+from runner.job.infile import Run
 from runner.job.recorded import ResultObject
 from runner.state.home import Watched
 from runner.state.records import Records, Snapshot
@@ -39,11 +40,19 @@ class Objects(Protocol):
         """The bytes of an object. Raises StateError when they are gone or not what was written."""
         ...
 
-    def write_set(self, keys: bytes) -> str:
+    def stored(self, name: str, sha256: str) -> Run:
+        """The same bytes, of which a large object's stay in its file. Raises StateError as `read` does."""
+        ...
+
+    def write_set(self, keys: Run) -> str:
         """A set of keys under its own SHA-256; the name to keep. Raises StateError."""
         ...
 
     def read_set(self, name: str) -> bytes:
+        """Raises StateError."""
+        ...
+
+    def stored_set(self, name: str) -> Run:
         """Raises StateError."""
         ...
 

@@ -7,15 +7,21 @@ raw file of a calls batch grows with its journal, which says how far. What was b
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
+from weakref import WeakSet
 
 from runner import files, rawfile
 from runner.errors import StateError
+from runner.job.infile import InFile, Run, pieces
 from runner.job.recorded import ResultObject
 from runner.state.records import SETS
+
+_LARGE_BYTES = 1 << 18  # a smaller object is held
+_OPEN_FILES = 64  # and so are those beyond this many
 
 
 class DiskObjects:
@@ -23,6 +29,7 @@ class DiskObjects:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._open = WeakSet[InFile]()
 
     def path(self, name: str) -> Path:
         return self.folder / name
@@ -41,13 +48,17 @@ class DiskObjects:
         except OSError as error:
             raise StateError(f"`{path}` cannot be read: {error}", hint=_REBUILD) from error
 
-    def write(self, name: str, data: bytes) -> str:
+    def write(self, name: str, data: Run) -> str:
         target = self.folder / name
+        total = hashlib.sha256()
         try:
-            files.write(target, data)
+            with files.whole(target, mode=files.PRIVATE) as out:
+                for piece in pieces(data):
+                    total.update(piece)
+                    out.write(piece)
         except OSError as error:
             raise StateError(f"`{target}` cannot be written: {error.strerror}", hint=files.way_out(error)) from error
-        return hashlib.sha256(data).hexdigest()
+        return total.hexdigest()
 
     def read(self, name: str, sha256: str) -> bytes:
         try:
@@ -58,14 +69,35 @@ class DiskObjects:
             raise StateError(f"`{self.path(name)}` was changed since it was written", hint=_REBUILD)
         return data
 
-    def write_set(self, keys: bytes) -> str:
-        name = f"{SETS}{hashlib.sha256(keys).hexdigest()}"
+    def stored(self, name: str, sha256: str) -> Run:
+        try:
+            file = self.path(name).open("rb", buffering=0)
+            size = os.fstat(file.fileno()).st_size
+        except OSError:
+            return self.read(name, sha256)  # says what is wrong with it
+        if size < _LARGE_BYTES or len(self._open) >= _OPEN_FILES:
+            file.close()
+            return self.read(name, sha256)
+        found = InFile.owning(file, size)
+        self._open.add(found)
+        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+            raise StateError(f"`{self.path(name)}` was changed since it was written", hint=_REBUILD)
+        return found
+
+    def write_set(self, keys: Run) -> str:
+        total = hashlib.sha256()
+        for piece in pieces(keys):
+            total.update(piece)
+        name = f"{SETS}{total.hexdigest()}"
         if not self.path(name).exists():
             self.write(name, keys)
         return name
 
     def read_set(self, name: str) -> bytes:
         return self.read(name, name.removeprefix(SETS))
+
+    def stored_set(self, name: str) -> Run:
+        return self.stored(name, name.removeprefix(SETS))
 
     def pack(self, batch: str, result: ResultObject) -> None:
         path = self.folder / batch / result.name  # never one that lies below another memory

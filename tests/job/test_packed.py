@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
+import weakref
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runner.errors import StateError
+from runner.job.infile import InFile, Run, are_same, pieces
 from runner.job.outcomes import ANSWERS, Outcome, good, pack, unanswered
 from runner.job.packed import (
     KEY_BYTES,
+    bounds,
     common,
     distinct_in,
     edited,
@@ -23,6 +28,16 @@ from runner.job.packed import (
     without,
     without_all,
 )
+
+
+def in_file(packed: bytes) -> InFile:
+    """The same bytes in a file, with others around them."""
+    file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # closed with what is returned
+    file.write(b"before" + packed + b"after")
+    found = InFile(file, 6, len(packed))
+    weakref.finalize(found, file.close)
+    return found
+
 
 KEYS = st.lists(st.binary(min_size=KEY_BYTES, max_size=KEY_BYTES), max_size=20)
 
@@ -50,6 +65,10 @@ def test_records_are_found_where_keys_begin_alike(records: set[int], asked: set[
     wanted = sorted({key(number) for number in asked})
     found = b"".join(name + told[name] for name in wanted if name in told)
     assert restricted(packed, b"".join(wanted), KEY_BYTES + 8) == found
+    assert restricted(in_file(packed), b"".join(wanted), KEY_BYTES + 8) == found
+    some = wanted[:: max(len(wanted) // 20, 1)][:20]
+    few = b"".join(name + told[name] for name in some if name in told)
+    assert restricted(in_file(packed), b"".join(some), KEY_BYTES + 8) == few
     assert restricted(b"".join(sorted(told)), b"".join(wanted)) == b"".join(filter(told.__contains__, wanted))
 
 
@@ -95,6 +114,46 @@ def test_large_sets_that_are_nearly_equal(base: int, gone: set[int], more: set[i
     few = sorted(names[n] for n in {base, *gone})
     assert restricted(b"".join(sorted(mine)), b"".join(few)) == b"".join(key for key in few if key in mine)
     assert list(positions_of(b"".join(names), b"".join(few))) == sorted({base, *gone})
+
+
+@settings(max_examples=10)
+@given(gone=st.sets(st.integers(0, LARGE - 1), max_size=40), more=st.sets(st.integers(LARGE, LARGE + 499), max_size=40))
+def test_a_set_that_lies_in_a_file_is_as_good(gone: set[int], more: set[int]) -> None:
+    left = b"".join(sorted(NAMES[n] for n in range(LARGE) if n not in gone))
+    right = b"".join(sorted({*NAMES[:LARGE], *(NAMES[n] for n in more)}))
+    part = right[: 16 * SMALL]
+    held = [(left, right), (right, left), (left, part), (part, left), (left, left), (left, b"")]
+    for one, other in held:
+        for a, b in ((in_file(one), other), (one, in_file(other)), (in_file(one), in_file(other))):
+            runs: list[Run] = [a, b]
+            assert without(a, b) == without(one, other)
+            assert common(a, b) == common(one, other)
+            assert union(runs)[:] == union([one, other])
+            assert restricted(a, b) == restricted(one, other)
+            assert bounds(a) == bounds(one)
+            assert without_all(a, [b, part]) == without_all(one, [other, part])
+            assert are_same(a, b) == (one == other)
+            assert b"".join(pieces(a)) == one
+    few = b"".join(sorted(NAMES[n] for n in gone))
+    assert positions_of(in_file(right), few) == positions_of(right, few)
+
+
+@given(st.binary(max_size=20_000), st.lists(st.tuples(st.integers(-9, 20_009), st.integers(-9, 20_009)), max_size=20))
+def test_slices_of_a_file(data: bytes, asked: list[tuple[int, int]]) -> None:
+    stored = in_file(data)
+    for start, end in asked:
+        assert stored[start:end] == data[start:end]
+    assert (len(stored), stored[:], stored[::3]) == (len(data), data, data[::3])
+
+
+def test_a_file_that_is_cut_is_noticed() -> None:
+    file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # closed with what is made of it
+    file.write(bytes(10_000))
+    stored = InFile.owning(file, 10_000)
+    file.truncate(5_000)
+    assert stored[:5_000] == bytes(5_000)
+    with pytest.raises(StateError):
+        stored[4_000:6_000]
 
 
 @pytest.mark.parametrize("share", [0.5, 0.01, 0.0001])

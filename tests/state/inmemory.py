@@ -20,6 +20,7 @@ from pathlib import Path
 from runner.clock import Clock
 from runner.errors import LockedError, StateError
 from runner.job.calls import JOURNAL, RAW, States
+from runner.job.infile import Run
 from runner.job.recorded import ResultObject
 from runner.state.author import Author
 from runner.state.base import NOTHING, Document, Documents, meet
@@ -93,13 +94,19 @@ class ShelfObjects:
             raise StateError(f"`{name}` is gone, or not what was written")
         return data
 
-    def write_set(self, keys: bytes) -> str:
-        name = f"sets/{hashlib.sha256(keys).hexdigest()}"
-        self.write(name, keys)
+    def stored(self, name: str, sha256: str) -> bytes:
+        return self.read(name, sha256)
+
+    def write_set(self, keys: Run) -> str:
+        name = f"sets/{hashlib.sha256(keys[:]).hexdigest()}"
+        self.write(name, keys[:])
         return name
 
     def read_set(self, name: str) -> bytes:
         return self.read(name, name.removeprefix("sets/"))
+
+    def stored_set(self, name: str) -> bytes:
+        return self.read_set(name)
 
     def keep_sets(self, names: Collection[str]) -> None:
         for name in [name for name in self._shelf.objects if name.startswith("sets/") and name not in names]:
