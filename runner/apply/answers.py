@@ -14,6 +14,7 @@ from runner.apply.session import Session
 from runner.apply.tables import about_of, wanted_of
 from runner.compile.compiled import RowView
 from runner.job.desired import Desired
+from runner.job.infile import Run, pieces
 from runner.job.outcomes import Unsettled
 from runner.job.packed import common
 from runner.job.project import AnyJob, AudioJob
@@ -64,7 +65,8 @@ def made_of(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -
     if spec.retries_invalid:
         total.update(b"retries invalid answers\n")
     total.update("".join(f"step {step.made_of}\n" for step in session.steps(spec)).encode())
-    total.update(job.keys)
+    for piece in pieces(job.keys):
+        total.update(piece)
     for entry in sources_of(session, job, rows, recorded):
         index = entry.batch.index_sha256 or hashlib.sha256(entry.so_far).hexdigest()
         total.update(f"{entry.batch.key} {index} {entry.batch.generation}\n".encode())
@@ -85,7 +87,7 @@ class Known(msgspec.Struct, frozen=True):
     """What became of every row of a job."""
 
     spec: AnyJob
-    keys: bytes | bytearray  # of each row
+    keys: Run  # of each row
     shape: str  # changes whenever lines of the same rows and outcomes may be others
     entries: Sequence[BatchRows]  # batches whose outcomes are shown
     sources: Sequence[OutcomeSource]  # the same

@@ -29,6 +29,7 @@ from runner.compile.ids import has_no_id_column
 from runner.compile.job import CompiledJob
 from runner.errors import RunnerError, UsageError
 from runner.job.desired import Ahead, Desired
+from runner.job.infile import pieces
 from runner.job.pairs import ID_COLUMN, SECOND, Orders
 from runner.job.project import AudioJob, Chain, Job
 from runner.plan.plan import Recorded, standing
@@ -223,7 +224,8 @@ def _made_of(
     shape = (chain.column, has_no_id_column(spec), wanted_of(spec), spec.strict_answers, beside)
     total = hashlib.sha256(f"{SCHEME} {session.compiled[job.address].made_of()} {shape!r}\n".encode())
     total.update(b"retries invalid answers\n" if spec.retries_invalid else b"")
-    total.update(job.keys)
+    for piece in pieces(job.keys):
+        total.update(piece)
     if output is not None:
         table = _table_of(output)
         total.update(session.digests.of(table) if table.is_file() else b"none")

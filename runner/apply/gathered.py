@@ -22,6 +22,7 @@ from runner.checks.slicing import Slicing
 from runner.checks.tally import Counting, Tally
 from runner.job.desired import Desired
 from runner.job.finish import FLAWS
+from runner.job.infile import sha256_in
 from runner.job.project import AnyJob
 from runner.mending import NOT_SO
 from runner.reports import facts
@@ -111,7 +112,7 @@ class Gathered:
     @property
     def is_of_other_requests(self) -> bool:
         """Whether the results are of other requests than the specs say now."""
-        return self.evidence.has_output and self.keys.digest() != hashlib.sha256(self.job.keys).digest()
+        return self.evidence.has_output and self.keys.hexdigest() != sha256_in(self.job.keys)
 
     # --- the pass -------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ tells when or where it was written: nothing changed, not a byte of it does.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -24,6 +23,7 @@ from runner.data.files import content_digest, expand
 from runner.errors import DataError, Mark
 from runner.files import whole
 from runner.job.desired import Desired
+from runner.job.infile import sha256_in
 from runner.job.packed import distinct_in
 from runner.job.project import AnyJob, AudioJob, Dataset, Job, Project
 from runner.job.scored import Scores
@@ -73,8 +73,8 @@ def of_specs(session: Session, spec: AnyJob, job: Desired) -> dict[str, Any]:
     found: dict[str, Any] = {
         "requests": {
             "wanted": job.rows,
-            "distinct": distinct_in(job.keys),
-            "sha256": hashlib.sha256(job.keys).hexdigest(),
+            "distinct": distinct_in(job.keys[:]),
+            "sha256": sha256_in(job.keys),
         },
         "model": {"provider": spec.model.provider, "name": spec.model.name, "params": _params(spec)},
     }
@@ -261,8 +261,7 @@ def locked(lock: Lock | None, project: str, desired: Sequence[Desired]) -> tuple
     return tuple(
         job.address
         for job in desired
-        if isinstance(asked := known.get(job.address), dict)
-        and asked.get("sha256") == hashlib.sha256(job.keys).hexdigest()
+        if isinstance(asked := known.get(job.address), dict) and asked.get("sha256") == sha256_in(job.keys)
     )
 
 

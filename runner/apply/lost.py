@@ -27,6 +27,7 @@ from runner.errors import (
     RunnerError,
 )
 from runner.job import lifecycle
+from runner.job.infile import Run
 from runner.job.observed import Observed, Phase
 from runner.job.outcomes import with_a_line
 from runner.job.packed import KEY_BYTES, common, restricted, union, without
@@ -140,7 +141,7 @@ def _asked_again(recorded: Recorded, batch: Batch) -> bytes:
     return without(left, union([_held(recorded, one) for one in recorded.batches]))
 
 
-def _held(recorded: Recorded, entry: BatchRows) -> bytes:
+def _held(recorded: Recorded, entry: BatchRows) -> Run:
     """Keys that a batch has in flight, or has answered."""
     return entry.keys if entry.batch.is_active else recorded.answers_of(entry)
 

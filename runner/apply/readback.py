@@ -163,7 +163,7 @@ class _Known:
             self._sent = {}
             for entry in self._session.recorded().batches:
                 origin = str(entry.batch.origin)
-                self._sent[origin] = union([self._sent.get(origin, b""), entry.keys])
+                self._sent[origin] = union([self._sent.get(origin, b""), entry.keys[:]])
                 self._answered[origin] = union([self._answered.get(origin, b""), paid(entry.index)])
         return self._sent
 

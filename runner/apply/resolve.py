@@ -239,7 +239,7 @@ def _named(session: Session, address: str, found: Sequence[HeldCall], rows: Coll
         return list(found)
     names: dict[str, set[bytes]] = {row: {one.key for one in found if one.name == row} for row in rows}
     for _, compiled in _jobs(session, address):
-        for ordinal, key in enumerate(unpack(compiled.wanted.keys)):
+        for ordinal, key in enumerate(unpack(compiled.wanted.keys[:])):
             if (path := compiled.files[ordinal].path) in names:
                 names[path].add(key)
     held_keys = {one.key for one in found}

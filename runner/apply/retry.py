@@ -13,7 +13,7 @@ from runner.job.address import name_of
 from runner.job.calls import RAW
 from runner.job.desired import Desired
 from runner.job.outcomes import invalid, refused
-from runner.job.packed import KEY_BYTES, common, keys_of, union, unpack, without
+from runner.job.packed import KEY_BYTES, common, keys_at, keys_of, union, unpack, without
 from runner.job.recorded import Retry
 from runner.plan.plan import Recorded, make
 from runner.plan.remaining import JobRows, Row
@@ -86,7 +86,7 @@ def _keys(session: Session, job: Desired, states: JobRows, rows: Collection[str]
     if rows:
         named = (n for n, row in enumerate(session.compiled[job.address].rows()) if row.custom_id in rows)
         ordinals &= set(named)
-    return keys_of(b"".join(job.keys[KEY_BYTES * n : KEY_BYTES * (n + 1)] for n in ordinals))
+    return keys_of(keys_at(job.keys, sorted(ordinals)))
 
 
 def _doubtful(session: Session, job: Desired, states: JobRows) -> bytes:
@@ -118,7 +118,7 @@ def _unheard(session: Session, keys: bytes) -> bytes:
 
 
 def _of(job: Desired, states: JobRows, row: Row) -> bytes:
-    return keys_of(b"".join(job.keys[KEY_BYTES * n : KEY_BYTES * (n + 1)] for n in states.ordinals(row)))
+    return keys_of(keys_at(job.keys, states.ordinals(row)))
 
 
 def _decide(session: Session, job: Desired, keys: bytes, replaces: bool, doubtful: int) -> Retry:

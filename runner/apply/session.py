@@ -107,7 +107,7 @@ class Session(msgspec.Struct):
     _declared: tuple[Project, str] | None = None
     of_others: Callable[[], Iterable[str]] = tuple  # remote ids that other environments have on record here
     _of_others: tuple[str, ...] | None = None
-    _keys: dict[str, bytes] = msgspec.field(default_factory=dict)
+    _keys: dict[str, Run] = msgspec.field(default_factory=dict)
     _sets: dict[str, bytes] = msgspec.field(default_factory=dict)
     _recorded_keys: dict[str, tuple[str, Run]] = msgspec.field(default_factory=dict)  # by job, under which name
     _noted: dict[str, tuple[JobRecord, Answered | None]] = msgspec.field(default_factory=dict)  # by job, of its record
@@ -266,7 +266,7 @@ class Session(msgspec.Struct):
             known = self._noted[record.address] = record, noted.read(self.memory.caches, record, keys)
         return known[1]
 
-    def keys_of(self, job: Desired) -> bytes:
+    def keys_of(self, job: Desired) -> Run:
         """The sorted, distinct keys of a job's rows."""
         if job.address not in self._keys:
             self._keys[job.address] = distinct_of(job)
@@ -291,7 +291,7 @@ class Session(msgspec.Struct):
         known = self._loaded.get(batch.key)
         if known is None or known[0] != mark:
             index = self.objects.stored(f"{batch.key}/index", batch.index_sha256) if batch.index_sha256 else b""
-            read = partial(self.objects.read, f"{batch.key}/keys", batch.keys_sha256)
+            read = partial(self.objects.stored, f"{batch.key}/keys", batch.keys_sha256)
             keys = read()  # also where they are not held: what is damaged is noticed before anything is decided by it
             known = (mark, BatchRows(batch, read if index else keys, index))
             self._loaded[batch.key] = known
@@ -311,7 +311,7 @@ class Session(msgspec.Struct):
             found = [
                 validity.invalid_of(
                     batch, wanted_of(specs[job.address]), lambda: self.source_of(batch, index), self.objects
-                ).of(self.keys_of(job))
+                ).of(self.keys_of(job)[:])
                 for job in jobs
                 if common(self.keys_of(job), rows.keys)
             ]

@@ -230,11 +230,11 @@ def _ordinals_of(session: Session, batch: Batch) -> list[int]:
     """The rows of its job that a batch asks for; of equal requests the first."""
     if batch.owner not in session.compiled:
         return []
-    wanted = session.compiled[batch.owner].wanted.keys
+    wanted = session.compiled[batch.owner].wanted.keys[:]
     left = set(unpack(session.objects.read(f"{batch.key}/keys", batch.keys_sha256)))
     found = []
     for ordinal in range(len(wanted) // KEY_BYTES):
-        key = bytes(wanted[ordinal * KEY_BYTES : (ordinal + 1) * KEY_BYTES])
+        key = wanted[ordinal * KEY_BYTES : (ordinal + 1) * KEY_BYTES]
         if key in left:
             left.remove(key)
             found.append(ordinal)

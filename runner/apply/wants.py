@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from runner.apply.session import Session
+from runner.job.infile import Run
 from runner.job.observed import Origin
 from runner.job.outcomes import ENTRY_BYTES, answered
 from runner.job.packed import common, restricted, union, without, without_all
@@ -29,7 +30,7 @@ def unsettled(session: Session) -> tuple[bytes, bytes]:
     return free, without(wanted, free)
 
 
-def held(session: Session) -> bytes:
+def held(session: Session) -> Run:
     """Keys that batches on record hold in flight, or have answered."""
     entries = session.recorded().batches
     return union([entry.keys if entry.batch.is_active else answered(entry.index) for entry in entries])

@@ -23,6 +23,7 @@ from runner.compile.job import CompiledJob
 from runner.errors import BlockedError
 from runner.job.calls import RAW, Journal, resubmits
 from runner.job.capabilities import Content
+from runner.job.infile import Run
 from runner.job.observed import Observed
 from runner.job.outcomes import answered
 from runner.job.packed import KEY_BYTES, union, unpack, without
@@ -232,7 +233,7 @@ class _Rows:
         self._requests.close()
 
 
-def _wanted(session: Session, batch: Batch) -> bytes:
+def _wanted(session: Session, batch: Batch) -> Run:
     """The keys that jobs of its provider want now. Of one whose rows cannot be told now, all is still wanted."""
     known = {job.address for job in session.desired}
     if batch.owner not in known and any(job.address == batch.owner for job in session.project.jobs):
@@ -270,7 +271,7 @@ def places_of(compiled: Mapping[str, object], keys: bytes) -> dict[bytes, RowPla
     for address in sorted(compiled):
         job = compiled[address]
         if isinstance(job, CompiledAudio):
-            for ordinal, key in enumerate(unpack(job.wanted.keys)):
+            for ordinal, key in enumerate(unpack(job.wanted.keys[:])):
                 if key in wanted:
                     found.setdefault(key, RowPlace(job, ordinal))
     return found

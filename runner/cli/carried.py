@@ -161,7 +161,7 @@ def rebuild(ctx: click.Context, paths: tuple[str, ...], force: bool) -> int:
                 if here is not None and not force:
                     wanted = {str(job.origin): b"" for job in session.desired}
                     for job in session.desired:
-                        wanted[str(job.origin)] = union([wanted[str(job.origin)], session.keys_of(job)])
+                        wanted[str(job.origin)] = union([wanted[str(job.origin)], session.keys_of(job)[:]])
                     there = session.records.snapshot()
                     lost = handover.answers_lost((here, memory.objects), (there, heir.objects), wanted)
                     _refuse_to_forget(handover.forgotten(here, there), lost)

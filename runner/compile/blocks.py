@@ -7,7 +7,6 @@ A segment about whose rows something is to be said (bad ones that are left out, 
 
 from __future__ import annotations
 
-import io
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,12 +20,11 @@ from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES
 from runner.data.block import Bad, Block
 from runner.data.segments import Cut, Segment, Walk
 from runner.errors import Mark
-from runner.files import bytes_at
+from runner.job.infile import Growing, Run
 from runner.job.packed import edited, keys_of, without
 from runner.job.project import Job
 
 REST_BYTES = DIGEST_BYTES - KEY_BYTES
-_PIECE = 1 << 18
 
 
 class Share(msgspec.Struct, array_like=True):
@@ -36,33 +34,16 @@ class Share(msgspec.Struct, array_like=True):
     characters: int  # of the texts that differ from row to row
 
 
-class Stored:
-    """Bytes that are in a file, and stay there: a slice of them is read."""
-
-    def __init__(self, file: IO[bytes], at: int, size: int) -> None:
-        self._file, self._at, self._size = file, at, size
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __getitem__(self, asked: slice) -> bytes:
-        start, end, _ = asked.indices(self._size)
-        data = bytes_at(self._file.fileno(), end - start, self._at + start)
-        if len(data) != end - start:
-            raise OSError("what was compiled before was cut while it was read")
-        return data
-
-
 class Packed(NamedTuple):
     """Rows in order, as in `shard.Parts`."""
 
-    keys: bytes | Stored
+    keys: Run
     sizes: array[int]
     positions: array[int] | None  # None where every row is wanted
     ids: array[int] | None  # hashes; None where rows are numbered
     rest: IO[bytes]
     rest_at: int = 0
-    distinct: bytes | Stored = b""  # the keys sorted, each once; empty where they are not known
+    distinct: Run = b""  # the keys sorted, each once; empty where they are not known
 
 
 class Pieces(msgspec.Struct, frozen=True):
@@ -242,7 +223,7 @@ def _stitched(
     segments: Sequence[Segment], shares: Sequence[Share], fresh: Packed, before: Before, rest: IO[bytes]
 ) -> Packed:
     """All rows in order: those of known segments from `before`, the others from `fresh`. rest: is written to."""
-    keys, sizes = io.BytesIO(), array("I")
+    keys, sizes = Growing(), array("I")
     positions = None if fresh.positions is None else array("I")
     ids = None if fresh.ids is None else array("Q")
     rows_before = [0, *accumulate(segment.rows for segment in before.pieces.segments)]
@@ -257,8 +238,7 @@ def _stitched(
         else:
             at_fresh += wanted
         end = at + wanted
-        for some in range(at * KEY_BYTES, end * KEY_BYTES, _PIECE):
-            keys.write(source.keys[some : min(some + _PIECE, end * KEY_BYTES)])
+        keys.copy(source.keys, at * KEY_BYTES, end * KEY_BYTES)
         numbers: Sequence[int] = range(row - shift, row - shift + rows)
         if positions is not None:
             assert source.positions is not None
@@ -273,10 +253,10 @@ def _stitched(
         source.rest.seek(source.rest_at + at * REST_BYTES)
         rest.write(source.rest.read(wanted * REST_BYTES))
         row += rows
-    return Packed(keys.getvalue(), sizes, positions, ids, rest, 0, _distinct(segments, fresh, before, wanted_before))
+    return Packed(keys.run(), sizes, positions, ids, rest, 0, _distinct(segments, fresh, before, wanted_before))
 
 
-def _distinct(segments: Sequence[Segment], fresh: Packed, before: Before, wanted_before: Sequence[int]) -> bytes:
+def _distinct(segments: Sequence[Segment], fresh: Packed, before: Before, wanted_before: Sequence[int]) -> Run:
     """The distinct keys of all rows; empty where a key that is gone may still be another row's."""
     old = before.packed
     if len(old.distinct) != len(old.keys):
@@ -284,7 +264,7 @@ def _distinct(segments: Sequence[Segment], fresh: Packed, before: Before, wanted
     gone = {*range(len(before.pieces.segments))} - {segment.was for segment in segments}
     of_gone = [old.keys[wanted_before[n] * KEY_BYTES : wanted_before[n + 1] * KEY_BYTES] for n in sorted(gone)]
     was, now = keys_of(b"".join(of_gone)), keys_of(fresh.keys[:])  # the same but for the rows that were edited
-    return edited(old.distinct[:], without(was, now), without(now, was))
+    return edited(old.distinct, without(was, now), without(now, was))
 
 
 def _renumbered(sizes: array[int], numbers: Sequence[int], shift: int) -> array[int]:

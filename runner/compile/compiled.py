@@ -8,7 +8,8 @@ from typing import IO, NamedTuple, Protocol
 
 import msgspec
 
-from runner.job.packed import keys_at, keys_of
+from runner.job.infile import Run
+from runner.job.packed import keys_at, sorted_run
 
 DIGEST_BYTES = 32  # SHA-256
 CHARACTERS_PER_TOKEN = 4  # the usual estimate for English text
@@ -33,19 +34,19 @@ class Line(msgspec.Struct, frozen=True):
 class Wanted(msgspec.Struct):
     """The rows of one job in input order, packed: 16 bytes of digest and 4 bytes of line size a row."""
 
-    keys: bytes
+    keys: Run
     sizes: array[int]  # "I": bytes of the request line without its newline
     tokens: int  # estimated input tokens of all rows (characters / 4, and what pictures are known to come to)
     untold: int = 0  # files in requests of which nobody knows how many tokens they are
-    distinct: bytes = b""  # the keys sorted, each once; empty where nobody has asked yet
+    distinct: Run = b""  # the keys sorted, each once; empty where nobody has asked yet
     longest_answer: int | None = None  # tokens of one answer, at most, where rows say so themselves; None: not known
 
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def distinct_keys(self) -> bytes:
+    def distinct_keys(self) -> Run:
         """The keys sorted, each once."""
-        self.distinct = self.distinct or keys_of(self.keys)
+        self.distinct = self.distinct or sorted_run(self.keys)
         return self.distinct
 
     def keys_at(self, ordinals: Sequence[int]) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import weakref
 from array import array
@@ -18,6 +17,7 @@ from runner.data.rows import Block, open_blocks, signature
 from runner.data.sparse import blocks_at
 from runner.errors import DataError, Mark
 from runner.files import sha256_of
+from runner.job.infile import sha256_in
 from runner.job.project import Job
 from runner.remotes.vendor import Lines
 
@@ -80,7 +80,7 @@ class CompiledJob:
         found = f"{shard.identity_of(self.job, self.request_lines)} {self.content()}"
         if not self.parts.inlined.size:
             return found
-        return f"{found} {hashlib.sha256(self.wanted.keys).hexdigest()}"  # files count by what they hold
+        return f"{found} {sha256_in(self.wanted.keys)}"  # files count by what they hold
 
     def inlined(self) -> Iterator[AudioFile]:
         """The files that its requests hold, as they were when it was compiled. One may come more than once."""

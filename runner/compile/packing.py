@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
 from array import array
 from collections.abc import Iterable
@@ -22,6 +21,7 @@ from runner.data.block import Block
 from runner.data.unique import IdHashes
 from runner.errors import Problem
 from runner.job import wireid
+from runner.job.infile import Growing, Run
 from runner.job.project import Job
 
 if TYPE_CHECKING:
@@ -49,9 +49,10 @@ class Packing:
         """modulus: of hashes of ids that are known from elsewhere; 0 for one of its own."""
         self._around = sum(map(len, ready.envelope)) + 1 + wireid.KEY_CHARACTERS
         self._job = job
-        self._keys = io.BytesIO()  # gives what was written to it without a copy
+        self._keys = Growing()
+        self._all_keys: Run | None = None  # once they are put between those known from before
         self._sizes = array("I")
-        self._distinct = b""
+        self._distinct: Run = b""
         self._characters = 0
         self._tokens = self._untold = 0
         body = job.prompt.body
@@ -67,6 +68,7 @@ class Packing:
 
     def close(self) -> None:
         self.rest.close()
+        self._keys.close()
 
     def add(self, some: Requests, digests: list[bytes]) -> None:
         keys, rest = digest.split(digests)
@@ -93,7 +95,7 @@ class Packing:
         positions = self.positions.tobytes() if self.positions is not None else b""
         ids = self.ids.tobytes() if self.ids is not None else b""
         return Stretch(
-            self._keys.getvalue(),
+            self._keys.run()[:],
             self.rest.read(),
             self._sizes.tobytes(),
             positions,
@@ -120,14 +122,14 @@ class Packing:
         """Put what was added between what is known from before."""
         job, rest = self._job, tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # closed with the compiled job
         rendered, rows = sum(self._sizes), len(self)
-        fresh = Packed(self._keys.getvalue(), self._sizes, self.positions, self.ids, self.rest)
+        fresh = Packed(self._keys.run(), self._sizes, self.positions, self.ids, self.rest)
         whole = segments.whole(fresh, rest)
         if whole is None:
             rest.close()
             return
         self.rest.close()
         self._sizes, self.positions, self.ids, self.rest = whole.sizes, whole.positions, whole.ids, whole.rest
-        self._keys, self._distinct = io.BytesIO(whole.keys[:]), whole.distinct[:]
+        self._all_keys, self._distinct = whole.keys, whole.distinct
         self._characters = segments.characters
         self._longest = segments.longest_answer(self._longest)
         # as many bytes as bodies at least; whoever is above the limit by these is compiled in the plain way
@@ -137,7 +139,8 @@ class Packing:
     def finish(self, ready: Program) -> Wanted:
         characters = self._characters + ready.static_characters * len(self._sizes)
         tokens = -(-characters // CHARACTERS_PER_TOKEN) + self._tokens
-        return Wanted(self._keys.getvalue(), self._sizes, tokens, self._untold, self._distinct, self._longest)
+        keys = self._keys.run() if self._all_keys is None else self._all_keys
+        return Wanted(keys, self._sizes, tokens, self._untold, self._distinct, self._longest)
 
 
 def through(

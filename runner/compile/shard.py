@@ -17,7 +17,7 @@ from typing import IO, Any
 import msgspec
 
 from runner import files
-from runner.compile.blocks import REST_BYTES, Before, Packed, Pieces, Share, Stored
+from runner.compile.blocks import REST_BYTES, Before, Packed, Pieces, Share
 from runner.compile.compiled import KEY_BYTES, Wanted
 from runner.compile.stamps import NO_STAMPS, Stamps
 from runner.data.files import content_digest, signature
@@ -25,6 +25,7 @@ from runner.data.segments import Segment
 from runner.data.source import FileStamp
 from runner.errors import DataError, SpecError
 from runner.files import sha256_of
+from runner.job.infile import InFile, Run, left_in, pieces
 from runner.job.params import params_of
 from runner.job.project import Job, Message
 from runner.remotes.vendor import Lines
@@ -192,8 +193,8 @@ def before_of(path: Path, job: Job, lines: Lines) -> Before | None:
         return None
     if parts is None or parts.pieces is None:
         return None
-    keys = Stored(parts.rest, at, header.rows * KEY_BYTES)
-    distinct = Stored(parts.rest, at + len(keys), header.distinct * KEY_BYTES)
+    keys = InFile(parts.rest, at, header.rows * KEY_BYTES)
+    distinct = InFile(parts.rest, at + len(keys), header.distinct * KEY_BYTES)
     ids = parts.pieces.ids
     packed = Packed(keys, parts.wanted.sizes, parts.positions, ids, parts.rest, parts.rest_at, distinct)
     return Before(packed, parts.pieces, parts.wanted.longest_answer)
@@ -215,10 +216,17 @@ def _parts(
         whole.update(data)
         return data
 
-    def skip(size: int) -> bytes:
+    def skip(size: int) -> None:
         for start in range(0, size, _PIECE):
             take(min(_PIECE, size - start))
-        return b""
+
+    def run(size: int) -> Run:
+        if is_left_there:
+            skip(size)
+            return b""
+        at = file.tell()
+        skip(size)
+        return left_in(open(os.dup(file.fileno()), "rb", buffering=0), size, at)
 
     def numbers(size: int) -> array[int]:
         found = array("Q" if size == 8 else "I")
@@ -226,8 +234,8 @@ def _parts(
         return found
 
     rows = header.rows
-    keys = (skip if is_left_there else take)(rows * KEY_BYTES)
-    distinct = (skip if is_left_there else take)(header.distinct * KEY_BYTES)
+    keys = run(rows * KEY_BYTES)
+    distinct = run(header.distinct * KEY_BYTES)
     sizes = numbers(4)
     positions = numbers(4) if header.has_positions else None
     ids = numbers(8) if header.has_ids else None
@@ -255,8 +263,8 @@ def _parts(
 
 
 def _payload(parts: Parts) -> Iterator[bytes | array[int]]:
-    yield parts.wanted.keys
-    yield parts.wanted.distinct_keys()
+    yield from pieces(parts.wanted.keys)
+    yield from pieces(parts.wanted.distinct_keys())
     yield parts.wanted.sizes
     if parts.positions is not None:
         yield parts.positions

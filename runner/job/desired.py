@@ -10,8 +10,9 @@ import msgspec
 from runner.errors import Mark
 from runner.job.capabilities import Capabilities
 from runner.job.cost import NOTHING, Price
+from runner.job.infile import Run
 from runner.job.observed import Origin
-from runner.job.packed import keys_at, keys_of
+from runner.job.packed import keys_at, keys_of, sorted_run
 from runner.job.project import Evals, Stragglers
 
 
@@ -36,7 +37,7 @@ class Desired(msgspec.Struct, frozen=True):
     endpoint: str
     window_hours: int
     output: str
-    keys: bytes | bytearray
+    keys: Run
     sizes: array[int]
     tokens: int  # estimated input tokens of all rows, without those of `untold`
     params: Mapping[str, object] = {}  # of the model, as they stand in every row
@@ -65,7 +66,7 @@ class Desired(msgspec.Struct, frozen=True):
     bad: int = 0  # rows that cannot become requests, left out as the specs allow: errors that nothing is sent for
     barred: str = ""  # why nothing may be sent to the provider from this machine; empty where all may
     unbar: tuple[str, ...] = ()  # the exact commands that allow it
-    distinct: bytes = b""  # the sorted, distinct keys, where they are known: see `distinct_of`
+    distinct: Run = b""  # the sorted, distinct keys, where they are known: see `distinct_of`
 
     @property
     def rows(self) -> int:
@@ -92,6 +93,6 @@ class Desired(msgspec.Struct, frozen=True):
         return Price(per_million, None if self.usd_per_minute is None else self.usd_per_minute * share)
 
 
-def distinct_of(job: Desired) -> bytes:
+def distinct_of(job: Desired) -> Run:
     """The sorted, distinct keys of a job's rows."""
-    return job.distinct or keys_of(job.keys)
+    return job.distinct or sorted_run(job.keys)

@@ -1,16 +1,23 @@
-"""Packed runs that stay in their files: a set of a million keys, an index of a batch. Slices of them are read."""
+"""Packed runs that stay in their files: a set of a million keys, an index of a batch. Slices of them are read.
+
+A run is `bytes`, or lies in a file and is asked for slices just the same. So what compares and searches runs is written
+once, and of a large one no more is in memory than it looks at.
+"""
 
 from __future__ import annotations
 
-import os
+import hashlib
 import weakref
 from collections.abc import Iterator
 from operator import eq
 from typing import IO
 
 from runner.errors import StateError
+from runner.files import bytes_at
 
 _PIECE = 1 << 20
+_LARGE = 1 << 18  # bytes; a smaller run is held
+_FILES = 64  # and so is what would need more open files than these
 _BLOCK = 1 << 12  # bytes that are read where fewer are asked for: searches end near where they were
 
 
@@ -22,13 +29,6 @@ class InFile:
     def __init__(self, file: IO[bytes], at: int, size: int) -> None:
         self._file, self._at, self._size = file, at, size
         self._start, self._block = 0, b""  # what was read last for a short slice
-
-    @classmethod
-    def owning(cls, file: IO[bytes], size: int) -> InFile:
-        """All of a file that nobody else closes."""
-        found = cls(file, 0, size)
-        weakref.finalize(found, file.close)
-        return found
 
     def __len__(self) -> int:
         return self._size
@@ -46,19 +46,79 @@ class InFile:
         return self._block[start - self._start : max(end, start) - self._start]
 
     def _read(self, start: int, end: int) -> bytes:
-        data = os.pread(self._file.fileno(), end - start, self._at + start)
+        data = bytes_at(self._file.fileno(), end - start, self._at + start)
         if len(data) != end - start:
             raise StateError("a file was cut while it was read", hint="run the command again")
         return data
 
 
 Run = bytes | InFile
+_open = weakref.WeakSet[InFile]()
+
+
+def left_in(file: IO[bytes], size: int, at: int = 0) -> Run:
+    """Bytes of a file that is closed with them: left there if they are many, and few files are open so."""
+    found = InFile(file, at, size)
+    if size >= _LARGE and len(_open) < _FILES:
+        _open.add(found)
+        weakref.finalize(found, file.close)
+        return found
+    with file:
+        return found[:]
+
+
+class Growing:
+    """A run that is written bit by bit; a large one into a file without a name."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+        self._file: IO[bytes] | None = None
+        self._run: Run | None = None
+
+    def write(self, data: bytes | memoryview) -> None:
+        if self._file is not None:
+            self._file.write(data)
+            return
+        self._held += data
+        if len(self._held) > _LARGE:
+            from tempfile import TemporaryFile  # most sets are small
+
+            self._file = TemporaryFile(buffering=_PIECE)  # noqa: SIM115  # closed with what is made of it
+            self._file.write(self._held)
+            self._held = bytearray()
+
+    def copy(self, run: Run, start: int, end: int) -> None:
+        """Write a part of another one."""
+        for at in range(start, end, _PIECE):
+            self.write(run[at : min(at + _PIECE, end)])
+
+    def run(self) -> Run:
+        """All that was written. Nothing more is."""
+        if self._run is None and self._file is not None:
+            self._file.flush()
+            self._run = left_in(self._file, self._file.tell())
+        elif self._run is None:
+            self._run = bytes(self._held)
+        return self._run
+
+    def close(self) -> None:
+        """Give up what was written, where nobody asked for it."""
+        if self._file is not None and self._run is None:
+            self._file.close()
 
 
 def pieces(run: Run) -> Iterator[bytes]:
     """All of it, a megabyte at a time."""
     for start in range(0, len(run), _PIECE):
         yield run[start : start + _PIECE]
+
+
+def sha256_in(run: Run) -> str:
+    """As hex."""
+    total = hashlib.sha256()
+    for piece in pieces(run):
+        total.update(piece)
+    return total.hexdigest()
 
 
 def are_same(left: Run, right: Run) -> bool:

@@ -17,13 +17,13 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from functools import reduce
-from itertools import accumulate, compress, filterfalse
+from itertools import accumulate, compress, count, filterfalse
 from operator import itemgetter
 from typing import overload
 
 import msgspec
 
-from runner.job.infile import InFile, Run
+from runner.job.infile import Growing, InFile, Run, pieces
 
 KEY_BYTES = 16
 BUCKETS = 256
@@ -76,6 +76,16 @@ def keys_of(packed: bytes | bytearray | memoryview) -> bytes:
     sorter.extend(packed)
     buckets = sorter.buckets  # each goes as its keys come
     return b"".join([b"".join(sorted(set(unpack(buckets.pop(first))))) for first in sorted(buckets)])
+
+
+def sorted_run(keys: Run) -> Run:
+    """The same of a run, left in a file where they are many."""
+    sorter, out = Sorter(), Growing()
+    for some in pieces(keys):
+        sorter.extend(some)
+    for first in sorted(sorter.buckets):
+        out.write(b"".join(sorted(set(unpack(sorter.buckets.pop(first))))))
+    return out.run()
 
 
 def distinct_in(packed: bytes | bytearray) -> int:
@@ -201,18 +211,20 @@ def _view(run: Run) -> memoryview | InFile:
     return memoryview(run) if isinstance(run, bytes) else run
 
 
-def edited(keys: bytes, gone: bytes, more: bytes) -> bytes:
+def edited(keys: Run, gone: bytes, more: bytes) -> Run:
     """Sorted keys without some of them, and with others (all sorted)."""
     if (len(gone) + len(more)) * _SPARSE > len(keys):
         return union([without(keys, gone), more])
-    view, out, at = memoryview(keys), [], 0
+    out, at = Growing(), 0
     lost, added = set(unpack(gone)), set(unpack(more))
     for key in sorted(lost | added):
         place = _place(keys, key, at)
         end = place + KEY_BYTES if keys[place : place + KEY_BYTES] == key else place
-        out += [view[at:place], memoryview(key if key in added or (end > place and key not in lost) else b"")]
+        out.copy(keys, at, place)
+        out.write(key if key in added or (end > place and key not in lost) else b"")
         at = end
-    return b"".join([*out, view[at:]])
+    out.copy(keys, at, len(keys))
+    return out.run()
 
 
 def keys_at(packed: Run | bytearray, ordinals: Sequence[int]) -> bytes:
@@ -282,12 +294,17 @@ def _heads(records: bytes, width: int) -> array[int]:
 
 def positions_of(keys: Run | bytearray, wanted: Run) -> array[int]:
     """Where these keys (packed, in any order) stand among others, ascending."""
-    keys, wanted = keys[:] if isinstance(keys, InFile) else keys, wanted[:]
-    if len(wanted) <= _SEARCHED * KEY_BYTES:
-        return array("I", sorted({n for key in unpack(wanted) for n in _found(keys, key)}))
+    wanted, positions, first = wanted[:], array("I"), 0
+    names = sorted(unpack(wanted)) if len(wanted) <= _SEARCHED * KEY_BYTES else None
     found = set(struct.iter_unpack(f"{KEY_BYTES}s", wanted))  # tuples of one, so that the loop is one of C
-    is_there = map(found.__contains__, struct.iter_unpack(f"{KEY_BYTES}s", keys))
-    return array("I", compress(range(len(keys) // KEY_BYTES), is_there))
+    for some in pieces(keys) if isinstance(keys, InFile) else (keys,):
+        if names is not None:
+            positions.extend(sorted({first + n for key in names for n in _found(some, key)}))
+        else:
+            is_there = map(found.__contains__, struct.iter_unpack(f"{KEY_BYTES}s", some))
+            positions.extend(compress(count(first), is_there))
+        first += len(some) // KEY_BYTES
+    return positions
 
 
 def _found(keys: bytes | bytearray, key: bytes) -> Iterator[int]:

@@ -87,7 +87,7 @@ def in_question(
     retries: Sequence[RetryRows],
     accepted: Mapping[str, Sequence[str]],
     answered: Mapping[str, Answered],
-) -> dict[str, bytes] | None:
+) -> dict[str, Run] | None:
     """By job, its sorted keys that may stand otherwise than when results were written; None where all of all may.
 
     All others have the answer on record that they had then.
@@ -101,7 +101,7 @@ def in_question(
 class _LookedUp(NamedTuple):
     """What of one job is looked up, and what holds of the rest of it."""
 
-    keys: bytes
+    keys: Run
     answers: Mapping[int, int]  # by 1 + number of a batch, so many of the others at least show its answer
 
 
@@ -194,7 +194,7 @@ def _told(retry: RetryRows) -> str:
     return f"{retry.generation} {retry.replaces} {hashlib.sha256(retry.keys).hexdigest()}"
 
 
-def _keys_in(entry: BatchRows) -> bytes:
+def _keys_in(entry: BatchRows) -> Run:
     """The keys that an index speaks of."""
     return (
         entry.keys
@@ -204,7 +204,7 @@ def _keys_in(entry: BatchRows) -> bytes:
 
 
 def _about(
-    keys: bytes, batches: Sequence[BatchRows], retries: Sequence[RetryRows]
+    keys: Run, batches: Sequence[BatchRows], retries: Sequence[RetryRows]
 ) -> tuple[list[BatchRows], list[RetryRows]]:
     """What batches and retries say of these keys."""
 

@@ -57,14 +57,14 @@ class BatchRows(msgspec.Struct, frozen=True):
     """
 
     batch: Batch
-    held: bytes | Callable[[], bytes]  # its keys, or what reads them: where there is an index, hardly anybody asks
+    held: Run | Callable[[], Run]  # its keys, or what reads them: where there is an index, hardly anybody asks
     index: Run = b""  # as judged by what the jobs want that ask again for answers that are none
     so_far: bytes = b""
     unsent: bytes = b""
 
     @property
-    def keys(self) -> bytes:
-        return self.held if isinstance(self.held, bytes) else self.held()
+    def keys(self) -> Run:
+        return self.held() if callable(self.held) else self.held
 
 
 class RetryRows(msgspec.Struct, frozen=True):
@@ -104,7 +104,7 @@ class JobRows(msgspec.Struct):
             case _:
                 pass
 
-    def reject(self, keys: bytes | bytearray, flawed: bytes) -> None:
+    def reject(self, keys: Run, flawed: bytes) -> None:
         """Count answers that are none as errors. keys: of the rows, in their order. flawed: of such answers."""
         for ordinal in positions_of(keys, flawed):
             if self.states[ordinal] == Row.OK:
@@ -440,7 +440,7 @@ class _Wanted:
     def __init__(self, job: Desired, *, is_whole: bool) -> None:
         """is_whole: one bucket holds everything."""
         self._job = job
-        self._keys = bytes(job.keys)
+        self._keys = job.keys[:]
         # A byte a row: the place of what is said of it, among states that are few, as what the batches say is mostly
         # the same. Where they are many, or rows are equal to others: how it stands (`_spell_out`)
         self._bytes = bytearray(job.rows)

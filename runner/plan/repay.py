@@ -47,7 +47,7 @@ def replaced(
     history: Sequence[BatchRows],
     left: Sequence[LeftRows],
     free: Collection[str],
-    wanted: Callable[[], bytes],
+    wanted: Callable[[], Run],
 ) -> Replaced:
     """What the new rows of a job take the place of.
 
@@ -91,7 +91,7 @@ def _by_its_record(
 
 
 def _by_what_was_found(
-    mine: Sequence[BatchRows], asked: Sequence[LeftRows], free: Collection[str], wanted: Callable[[], bytes]
+    mine: Sequence[BatchRows], asked: Sequence[LeftRows], free: Collection[str], wanted: Callable[[], Run]
 ) -> Replaced:
     """The same in a fresh clone. mine, asked: batches of the job, read back from outputs and found at remotes."""
     now = wanted()

@@ -112,7 +112,7 @@ def parts_of(job: Desired, rows: JobRows, cuts: Sequence[Cut], retries: Sequence
 
 def _keys_at(job: Desired, ordinals: Sequence[int]) -> bytes:
     if len(ordinals) == job.rows:
-        return distinct_of(job)
+        return distinct_of(job)[:]
     return keys_of(keys_at(job.keys, sorted(ordinals)))
 
 
@@ -121,7 +121,7 @@ def of_rest(job: Desired, entry: BatchRows) -> Part:
     batch, keys = entry.batch, entry.unsent or entry.keys
     share = len(keys) // KEY_BYTES / max(batch.rows, 1)
     usd = None if batch.estimated_usd is None else batch.estimated_usd * share
-    return Part(job.address, place_of(job)._replace(window_hours=batch.window_hours), keys, usd)
+    return Part(job.address, place_of(job)._replace(window_hours=batch.window_hours), keys[:], usd)
 
 
 # --- what an apply is held to -------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ def of_new(job: Desired, rows: JobRows, size: int | None) -> array[int]:
     if size is None or not new:
         return new
     first = set(unpack(distinct_of(job)[: size * KEY_BYTES]))
-    beside = (state for state, key in zip(rows.states, unpack(job.keys), strict=True) if key not in first)
+    beside = (state for state, key in zip(rows.states, unpack(job.keys[:]), strict=True) if key not in first)
     if any(state not in _UNTOUCHED for state in beside):
         return new
-    return array("I", [at for at in new if bytes(job.keys[at * KEY_BYTES : (at + 1) * KEY_BYTES]) in first])
+    return array("I", [at for at in new if job.keys[at * KEY_BYTES : (at + 1) * KEY_BYTES] in first])

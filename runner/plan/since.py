@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from runner.job.desired import Desired
+from runner.job.infile import Run
 from runner.job.observed import Counts, Phase
 from runner.job.outcomes import ENTRY_BYTES, good
 from runner.job.packed import KEY_BYTES, positions_of
@@ -49,11 +50,11 @@ class Folds(msgspec.Struct):
 
     last: Folded | None = None
     # By SHA-256 of a request set that was sent since: the keys of all rows of a job, and the ordinals of those it is of
-    sent: dict[str, tuple[bytes | bytearray, Sequence[int]]] = msgspec.field(default_factory=dict)
+    sent: dict[str, tuple[Run, Sequence[int]]] = msgspec.field(default_factory=dict)
     # By address: the keys of all rows, the few that were looked up last, and where these stand
-    found: dict[str, tuple[bytes | bytearray, bytes, array[int]]] = msgspec.field(default_factory=dict)
+    found: dict[str, tuple[Run, Run, array[int]]] = msgspec.field(default_factory=dict)
 
-    def places(self, job: Desired, wanted: bytes) -> array[int]:
+    def places(self, job: Desired, wanted: Run) -> array[int]:
         """`positions_of` among the keys of a job, which goes through all of them."""
         keys, few, places = self.found.get(job.address, (b"", b"", array("I")))
         if keys is not job.keys or few != wanted:
@@ -89,7 +90,7 @@ def _are_apart(jobs: Sequence[Desired]) -> bool:
 
 def _said_since(
     last: Folded,
-    sent: Mapping[str, tuple[bytes | bytearray, Sequence[int]]],
+    sent: Mapping[str, tuple[Run, Sequence[int]]],
     jobs: Sequence[Desired],
     batches: Sequence[BatchRows],
     retries: Sequence[RetryRows],
@@ -129,7 +130,7 @@ def _said_since(
 def _is_sent(
     said: Said,
     first: int,
-    sent: Mapping[str, tuple[bytes | bytearray, Sequence[int]]],
+    sent: Mapping[str, tuple[Run, Sequence[int]]],
     job: Desired,
     batches: Sequence[BatchRows],
 ) -> bool:

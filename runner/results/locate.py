@@ -53,13 +53,13 @@ class Chosen(msgspec.Struct, frozen=True):
         return len(self.places)
 
 
-def locate(keys: bytes | bytearray, sources: Sequence[OutcomeSource]) -> Chosen:
+def locate(keys: Run, sources: Sequence[OutcomeSource]) -> Chosen:
     """What is shown for each row.
 
     keys: 16 bytes a row in input order; equal requests may come more than once.
     """
+    keys = keys[:]
     rows = len(keys) // KEY_BYTES
-    keys = bytes(keys)
     places, owners = array("Q", bytes(8 * rows)), array("I", bytes(4 * rows))
     segments = _segments(sources)
     for number, positions in _positions(keys).items():
@@ -106,7 +106,7 @@ def _best(segments: list[tuple[int, int, int]], sources: Sequence[OutcomeSource]
     return best
 
 
-def _positions(keys: bytes | bytearray) -> dict[int, array[int]]:
+def _positions(keys: bytes) -> dict[int, array[int]]:
     """The rows of each bucket that has some, ascending."""
     buckets = {first: array("I") for first in set(keys[::KEY_BYTES])}
     add = {first: bucket.append for first, bucket in buckets.items()}

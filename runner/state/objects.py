@@ -12,16 +12,12 @@ import shutil
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
-from weakref import WeakSet
 
 from runner import files, rawfile
 from runner.errors import StateError
-from runner.job.infile import InFile, Run, pieces
+from runner.job.infile import Run, left_in, pieces, sha256_in
 from runner.job.recorded import ResultObject
 from runner.state.records import SETS
-
-_LARGE_BYTES = 1 << 18  # a smaller object is held
-_OPEN_FILES = 64  # and so are those beyond this many
 
 
 class DiskObjects:
@@ -29,7 +25,6 @@ class DiskObjects:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._open = WeakSet[InFile]()
 
     def path(self, name: str) -> Path:
         return self.folder / name
@@ -72,23 +67,15 @@ class DiskObjects:
     def stored(self, name: str, sha256: str) -> Run:
         try:
             file = self.path(name).open("rb", buffering=0)
-            size = os.fstat(file.fileno()).st_size
-        except OSError:
-            return self.read(name, sha256)  # says what is wrong with it
-        if size < _LARGE_BYTES or len(self._open) >= _OPEN_FILES:
-            file.close()
-            return self.read(name, sha256)
-        found = InFile.owning(file, size)
-        self._open.add(found)
-        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+        except OSError as error:
+            raise StateError(f"`{self.path(name)}` cannot be read: {error}", hint=_REBUILD) from error
+        found = left_in(file, os.fstat(file.fileno()).st_size)
+        if sha256_in(found) != sha256:
             raise StateError(f"`{self.path(name)}` was changed since it was written", hint=_REBUILD)
         return found
 
     def write_set(self, keys: Run) -> str:
-        total = hashlib.sha256()
-        for piece in pieces(keys):
-            total.update(piece)
-        name = f"{SETS}{total.hexdigest()}"
+        name = f"{SETS}{sha256_in(keys)}"
         if not self.path(name).exists():
             self.write(name, keys)
         return name

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import StateError
-from runner.job.infile import InFile, Run, are_same, pieces
+from runner.job.infile import Growing, InFile, Run, are_same, pieces
 from runner.job.outcomes import ANSWERS, Outcome, good, pack, unanswered
 from runner.job.packed import (
     KEY_BYTES,
@@ -23,6 +23,7 @@ from runner.job.packed import (
     keys_of,
     positions_of,
     restricted,
+    sorted_run,
     union,
     unpack,
     without,
@@ -46,7 +47,7 @@ KEYS = st.lists(st.binary(min_size=KEY_BYTES, max_size=KEY_BYTES), max_size=20)
 def test_distinct_keys_are_counted(keys: list[bytes], times: int) -> None:
     packed = b"".join(keys * times)
     assert distinct_in(packed) == distinct_in(bytearray(packed)) == len({*keys})
-    assert keys_of(packed) == b"".join(sorted({*keys}))
+    assert keys_of(packed) == sorted_run(packed) == b"".join(sorted({*keys}))
 
 
 @given(
@@ -99,9 +100,10 @@ def test_large_sets_that_are_nearly_equal(base: int, gone: set[int], more: set[i
         packed_left, packed_right = b"".join(sorted(left)), b"".join(sorted(right))
         assert without(packed_left, packed_right) == b"".join(sorted(left - right))
         lost, added = b"".join(sorted(left - right)), b"".join(sorted(right - left))
-        assert edited(packed_left, lost, added) == packed_right
-        assert edited(packed_left, added, lost) == packed_left
-        assert edited(packed_left, lost, packed_right[: 16 * 9]) == b"".join(
+        assert edited(packed_left, lost, added)[:] == packed_right
+        assert edited(in_file(packed_left), lost, added)[:] == packed_right
+        assert edited(packed_left, added, lost)[:] == packed_left
+        assert edited(packed_left, lost, packed_right[: 16 * 9])[:] == b"".join(
             sorted((left & right) | {*unpack(packed_right[: 16 * 9])})
         )
         assert common(packed_left, packed_right) == len(left & right)
@@ -138,6 +140,29 @@ def test_a_set_that_lies_in_a_file_is_as_good(gone: set[int], more: set[int]) ->
     assert positions_of(in_file(right), few) == positions_of(right, few)
 
 
+@settings(max_examples=10)
+@given(st.integers(), st.integers(0, 40_000), st.integers(1, 3))
+def test_many_keys_are_sorted_into_a_file(seed: int, number: int, times: int) -> None:
+    random = Random(seed)
+    keys = [random.randbytes(KEY_BYTES) for _ in range(number)]
+    packed = b"".join(keys * times)
+    assert sorted_run(packed)[:] == sorted_run(in_file(packed))[:] == keys_of(packed) == b"".join(sorted({*keys}))
+
+
+@given(st.lists(st.integers(0, 200_000), max_size=6))
+def test_what_grows_is_what_was_written(sizes: list[int]) -> None:
+    growing, written = Growing(), b""
+    for number, size in enumerate(sizes):
+        data = bytes([number]) * size
+        growing.write(data)
+        written += data
+    growing.copy(in_file(written), len(written) // 3, len(written))
+    written += written[len(written) // 3 :]
+    run = growing.run()
+    assert run[:] == written and growing.run() is run
+    assert isinstance(run, InFile) == (len(written) > 1 << 18)
+
+
 @given(st.binary(max_size=20_000), st.lists(st.tuples(st.integers(-9, 20_009), st.integers(-9, 20_009)), max_size=20))
 def test_slices_of_a_file(data: bytes, asked: list[tuple[int, int]]) -> None:
     stored = in_file(data)
@@ -149,7 +174,8 @@ def test_slices_of_a_file(data: bytes, asked: list[tuple[int, int]]) -> None:
 def test_a_file_that_is_cut_is_noticed() -> None:
     file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # closed with what is made of it
     file.write(bytes(10_000))
-    stored = InFile.owning(file, 10_000)
+    stored = InFile(file, 0, 10_000)
+    weakref.finalize(stored, file.close)
     file.truncate(5_000)
     assert stored[:5_000] == bytes(5_000)
     with pytest.raises(StateError):
