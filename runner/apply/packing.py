@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from runner.apply.session import Session
+from runner.errors import StateError
 from runner.job.recorded import PACKED, Batch, Stage
 
 SMALLEST = 16 << 10  # bytes; below it a file would take less room by a few blocks of the disk at most
@@ -22,14 +23,20 @@ def pack(session: Session) -> None:
         if _is_done(batch):
             for result in batch.results:
                 if result.size_bytes >= SMALLEST:
-                    _note_packed(session)
+                    if not _is_noted(session):
+                        return
                     session.objects.pack(batch.key, result)
 
 
-def _note_packed(session: Session) -> None:
+def _is_noted(session: Session) -> bool:
+    """Whether the memory says it by now: not where there is no room, and all else is done."""
     project = session.records.project()
     if project is not None and project.schema < PACKED:
-        session.records.save(replace(project, schema=PACKED))
+        try:
+            session.records.save(replace(project, schema=PACKED))
+        except StateError:
+            return False
+    return True
 
 
 def _is_done(batch: Batch) -> bool:

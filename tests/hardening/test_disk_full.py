@@ -128,3 +128,17 @@ def test_every_write_that_fails(tmp_path: Path, server: Server, stays_full: bool
             break
     assert number > 8  # a journey shorter than this is none
     lab.settled()
+
+
+def test_no_room_to_pack_what_is_done_is_no_error(tmp_path: Path, server: Server) -> None:
+    """The last write of an apply says that files are packed: it is left to a later one, as they are."""
+    lab = lab_in(tmp_path / "with-room", server, rows=60)
+    disk = Disk()
+    assert applied(lab.root, lab.environ(), disk) == (0, [])
+    assert disk.writes[-1] == "project"
+    lab = lab_in(tmp_path / "without", server, rows=60)
+    assert applied(lab.root, lab.environ(), Disk(len(disk.writes))) == (0, [])
+    assert not list(lab.root.rglob("objects/*/*.zst"))
+    lab.apply()
+    assert list(lab.root.rglob("objects/*/*.zst"))
+    lab.settled(60)
