@@ -109,7 +109,9 @@ class _Line(Generic[Row]):
             # its whole allowance is spent: no row is to blame, and a new process would have an allowance of its own
             if died.code == -signal.SIGXCPU:
                 raise self._takes_too_long() from died
-            found = self._one_by_one(rows, encoded, died)
+            if died.code == -signal.SIGPROF and len(rows) == 1:  # of its own time; else somebody may have ended it
+                self._blame(next(iter(rows)), encoded[0], died)
+            found = self._one_by_one(rows, encoded)
             self._worker = self._begin()
             for later in waiting:
                 self.send(later)
@@ -154,11 +156,9 @@ class _Line(Generic[Row]):
             mark=source.mark,
         )
 
-    def _one_by_one(self, rows: Rows[Row], encoded: list[msgspec.Raw], died: WorkerDied) -> list[Result]:
+    def _one_by_one(self, rows: Rows[Row], encoded: list[msgspec.Raw]) -> list[Result]:
         """The same chunk again, row by row, to find the one that ended the process."""
         found: list[Result] = []
-        if len(rows) == 1:
-            self._blame(next(iter(rows)), encoded[0], died)
         worker = self._begin()
         for row, data in zip(rows, encoded, strict=True):
             try:
