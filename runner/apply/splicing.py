@@ -28,6 +28,7 @@ from runner import files
 from runner.apply import keep
 from runner.apply.answers import Known, merge_known
 from runner.apply.session import Session
+from runner.compile.blocks import Streak, streaks_of
 from runner.compile.compiled import RowView
 from runner.compile.job import CompiledJob
 from runner.compile.shard import identity_of
@@ -143,7 +144,7 @@ class Splicing:
             self._locate(before, written)
             copies = [-1] * len(self._pieces) if before is None else self._same_as(before)
             earlier = before.layout if before else None
-            runs = list(_runs(copies))
+            runs = list(streaks_of(copies))
             is_all = all(run.was < 0 for run in runs)
             ordinals: Sequence[int] = range(self._ordinals[-1]) if is_all else self._written(runs)
             rows = self._compiled.rows() if is_all else self._compiled.rows_at(ordinals)
@@ -158,7 +159,7 @@ class Splicing:
 
             flaws: Counter[str] = Counter()
 
-            def copy(run: _Run) -> None:
+            def copy(run: Streak) -> None:
                 assert earlier is not None
                 end = run.was + run.end - run.first
                 _copy(file, out, offsets[run.was], offsets[end] - offsets[run.was])
@@ -179,7 +180,7 @@ class Splicing:
         flaws.update(found.flaws)
         return replace(found, wanted=found.wanted + copied, ok=found.ok + copied, flaws=dict(flaws))
 
-    def _written(self, runs: Sequence[_Run]) -> array[int]:
+    def _written(self, runs: Sequence[Streak]) -> array[int]:
         """The rows whose lines are written."""
         ordinals = array("I")
         for run in runs:
@@ -188,7 +189,7 @@ class Splicing:
         return ordinals
 
     def _through(
-        self, rows: Iterator[RowView], runs: Sequence[_Run], out: BinaryIO, copy: Callable[[_Run], None]
+        self, rows: Iterator[RowView], runs: Sequence[Streak], out: BinaryIO, copy: Callable[[Streak], None]
     ) -> Iterator[list[RowView]]:
         """The rows, in their order, a few of one segment at a time. Some are asked for once the lines before them are
         written: so this is where they are measured, and where those that did not change are copied."""
@@ -333,7 +334,7 @@ class Splicing:
             self._parts[number] = Chosen(found.places[at:end], found.sources[at:end])
             at = end
 
-    def _shown_in(self, runs: Sequence[_Run]) -> Chosen:
+    def _shown_in(self, runs: Sequence[Streak]) -> Chosen:
         """Where the outcomes of the rows come from whose lines are written."""
         if self._whole is not None and all(run.was < 0 for run in runs):
             return self._whole
@@ -407,25 +408,6 @@ class Splicing:
         if self._whole is None and self._parts[number] == was:
             return True  # it was not looked up
         return self._of_piece(number) == (places, before.moved(before.owners(at, till)))
-
-
-class _Run(msgspec.Struct, frozen=True):
-    """Segments that follow each other, all copied from as many that follow each other, or all written."""
-
-    first: int
-    end: int
-    was: int  # -1: they are written
-
-
-def _runs(copies: Sequence[int]) -> Iterator[_Run]:
-    first = 0
-    for at in range(1, len(copies) + 1):
-        if at < len(copies):
-            was = copies[at - 1]
-            if copies[at] == (was + 1 if was >= 0 else -1):
-                continue
-        yield _Run(first, at, copies[first])
-        first = at
 
 
 def _copy(file: int, out: BinaryIO, offset: int, size: int) -> None:

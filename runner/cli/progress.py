@@ -91,25 +91,22 @@ class _Causes:
             self._last[cause] = now
         return before is None or now - before > CAUSE_SECONDS
 
-
-def _tell_again(
-    to: PlainLines | Redrawn,
-    causes: _Causes,
-    who: str,
-    error: RemoteError,
-    wait_seconds: float,
-    number: int,
-    most: int,
-) -> None:
-    """Warn of the first try that failed, and say of those that follow for the same cause that they follow."""
-    cause = who, type(error), error.status  # two errors of one cause may differ in their words, as by a request's id
-    is_first, is_next = causes.is_new(cause), causes.is_new((*cause, number))
-    wait = f"{wait_seconds:.1f}" if wait_seconds < 10 else f"{wait_seconds:.0f}"
-    again = f"trying again in {wait} s (try {number} of {most})"
-    if is_first:
-        to.warn(f"{error.message}; {again}")
-    elif is_next:
-        to.step(f"`{who}`: {again}")
+    def retried(
+        self, to: PlainLines | Redrawn, who: str, error: RemoteError, wait_seconds: float, number: int, most: int
+    ) -> None:
+        """Warn of the first try that failed, and say of those that follow for the same cause that they follow."""
+        cause = (
+            who,
+            type(error),
+            error.status,
+        )  # errors of one cause may differ in their words, as by a request's id
+        is_first, is_next = self.is_new(cause), self.is_new((*cause, number))
+        wait = f"{wait_seconds:.1f}" if wait_seconds < 10 else f"{wait_seconds:.0f}"
+        again = f"trying again in {wait} s (try {number} of {most})"
+        if is_first:
+            to.warn(f"{error.message}; {again}")
+        elif is_next:
+            to.step(f"`{who}`: {again}")
 
 
 class PlainLines:
@@ -164,7 +161,7 @@ class PlainLines:
                 self.step(f"waiting for `{who}` ...")
 
     def retried(self, who: str, error: RemoteError, wait_seconds: float, number: int, most: int) -> None:
-        _tell_again(self, self._causes, who, error, wait_seconds, number, most)
+        self._causes.retried(self, who, error, wait_seconds, number, most)
 
     def happened(self, event: Event) -> None:
         pass  # a step says it
@@ -220,7 +217,7 @@ class Redrawn:
         self._screen.draw()
 
     def retried(self, who: str, error: RemoteError, wait_seconds: float, number: int, most: int) -> None:
-        _tell_again(self, self._causes, who, error, wait_seconds, number, most)
+        self._causes.retried(self, who, error, wait_seconds, number, most)
 
     def happened(self, event: Event) -> None:
         pass

@@ -16,15 +16,13 @@ from typing import IO, NamedTuple
 
 import msgspec
 
-from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES
+from runner.compile.compiled import KEY_BYTES, REST_BYTES
 from runner.data.block import Bad, Block
 from runner.data.segments import Cut, Segment, Walk
 from runner.errors import Mark
 from runner.job.infile import Growing, Run
 from runner.job.packed import edited, keys_of, without
 from runner.job.project import Job
-
-REST_BYTES = DIGEST_BYTES - KEY_BYTES
 
 
 class Share(msgspec.Struct, array_like=True):
@@ -150,7 +148,7 @@ class Segmented:
         if before is None or before.packed.ids is None:
             return
         starts = [0, *accumulate(share.wanted for share in before.pieces.shares)]
-        for run in _runs(self._walk.segments):
+        for run in streaks_of([segment.was for segment in self._walk.segments]):
             if run.was >= 0:
                 yield before.packed.ids[starts[run.was] : starts[run.was + run.end - run.first]]
 
@@ -177,23 +175,23 @@ class Segmented:
             of_file[bisect_right(ends, mark.line or 0)].is_odd = True
 
 
-class _Run(msgspec.Struct, frozen=True):
-    """Segments that follow each other, all of them known from before or all of them new."""
+class Streak(msgspec.Struct, frozen=True):
+    """Segments that follow each other, all of them new, or all known from before, where they did so as well."""
 
     first: int  # numbers of segments
     end: int
     was: int  # number of the first among those known before; -1: new
 
 
-def _runs(segments: Sequence[Segment]) -> Iterator[_Run]:
-    """The longest runs, in order. Known ones also followed each other before."""
+def streaks_of(known: Sequence[int]) -> Iterator[Streak]:
+    """The longest streaks, in order. known: of each segment, the number that it had before; -1: it is new."""
     first = 0
-    for at in range(1, len(segments) + 1):
-        if at < len(segments):
-            here, before = segments[at].was, segments[at - 1].was
-            if (here < 0 and before < 0) or (before >= 0 and here == before + 1):
+    for at in range(1, len(known) + 1):
+        if at < len(known):
+            was = known[at - 1]
+            if known[at] == (was + 1 if was >= 0 else -1):
                 continue
-        yield _Run(first, at, segments[first].was)
+        yield Streak(first, at, known[first])
         first = at
 
 
@@ -229,7 +227,7 @@ def _stitched(
     rows_before = [0, *accumulate(segment.rows for segment in before.pieces.segments)]
     wanted_before = [0, *accumulate(share.wanted for share in before.pieces.shares)]
     row = at_fresh = 0
-    for run in _runs(segments):
+    for run in streaks_of([segment.was for segment in segments]):
         rows = sum(segment.rows for segment in segments[run.first : run.end])
         wanted = sum(share.wanted for share in shares[run.first : run.end])
         source, at, shift = fresh, at_fresh, 0

@@ -14,6 +14,7 @@ from runner.job.packed import keys_at, sorted_run
 DIGEST_BYTES = 32  # SHA-256
 CHARACTERS_PER_TOKEN = 4  # the usual estimate for English text
 KEY_BYTES = 16  # the first half: what indexes, plans and custom_ids use
+REST_BYTES = DIGEST_BYTES - KEY_BYTES
 
 
 class RowView(NamedTuple):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
 
 from runner.compile import digest, ids, shard
-from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES, Line, RowView
+from runner.compile.compiled import KEY_BYTES, REST_BYTES, Line, RowView
 from runner.data.files import content_digest
 from runner.data.rows import Block, open_blocks, signature
 from runner.data.sparse import blocks_at
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from runner.data.inlined import InlinedFiles
 
 _TOKENS_OF_A_FILE = 765
-REST_BYTES = DIGEST_BYTES - KEY_BYTES
 _Lines = tuple[list[bytes], Iterator[Iterable[bytes]]]  # keys, and lines in parts
 
 

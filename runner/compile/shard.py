@@ -17,8 +17,8 @@ from typing import IO, Any
 import msgspec
 
 from runner import files
-from runner.compile.blocks import REST_BYTES, Before, Packed, Pieces, Share
-from runner.compile.compiled import KEY_BYTES, Wanted
+from runner.compile.blocks import Before, Packed, Pieces, Share
+from runner.compile.compiled import KEY_BYTES, REST_BYTES, Wanted
 from runner.compile.stamps import NO_STAMPS, Stamps
 from runner.data.files import content_digest, signature
 from runner.data.segments import Segment
