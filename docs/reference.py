@@ -35,8 +35,8 @@ def commands() -> str:
     lines = [
         "# Commands",
         "",
-        "An option with a name in the last column can be given by the environment, under that name. What commands end with",
-        "is in [exit codes](../exit-codes.md). Completion of commands, options and job addresses:",
+        "An option with a name in the last column can be given by the environment, under that name. What commands end",
+        "with is in [exit codes](../exit-codes.md). Completion of commands, options and job addresses:",
         '`eval "$(_RUNNER_COMPLETE=bash_source runner)"`, or `zsh_source`, `fish_source`.',
         "",
     ]

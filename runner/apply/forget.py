@@ -25,7 +25,9 @@ def meant(records: Records, name: str) -> tuple[list[JobRecord], list[Batch]]:
     if batches[0].is_active:
         raise UsageError(
             f"`{printable(name)}` is in flight: what it answers would be lost",
-            hint=f"`runner cancel {batches[0].owner}` stops it",
+            hint=f"`runner state give-up {printable(name)}` goes on without it"
+            if batches[0].is_out_of_reach
+            else f"`runner cancel {batches[0].owner}` stops it",
         )
     if batches[0].stage is Stage.HELD or (batches[0].lost_is_unknown and batches[0].tally.lost):
         raise UsageError(

@@ -72,7 +72,7 @@ def _look_for_all(session: Session, again: Again) -> None:
         # asking after each batch that was ever given up would make every pass as long as the history of the project.
         left = without(keys, known)
         wants = {job.address for job in session.desired if common(session.keys_of(job), left)}
-        if not left:
+        if not left or batch.key in session.written_off:
             continue
         try:
             provider = session.remote_of(batch)
@@ -91,9 +91,15 @@ def _look_for_all(session: Session, again: Again) -> None:
 def _not_now(
     session: Session, again: Again, batch: Batch, error: RunnerError, wants: Collection[str], text: str
 ) -> None:
-    """Note that nobody can tell now what a batch holds: nothing is sent of the jobs that want it. text: says so."""
+    """Note that nobody can tell now what a batch holds: nothing is sent of the jobs that want it. text: says so.
+
+    Unless a person goes on without it: then it was looked for once in this command, and that is all.
+    """
     session.remotes.lost_sight(batch.origin.provider)
     session.warn_once(f"look for {batch.key}", text)
+    if batch.is_written_off:
+        session.written_off.add(batch.key)
+        return
     again.unsure.update(wants)
     if not isinstance(error, PASSING):
         again.errors += [StepError(error, address, batch.key) for address in sorted(wants)]
@@ -118,7 +124,9 @@ def _fetch_all(session: Session, again: Again) -> None:
             # is fetched by the next pass; for the sake of others it is not, since it may be large
             left = b"" if _is_for_good(error) else _asked_again(session.recorded(), batch)
             wants = [job.address for job in session.desired if common(session.keys_of(job), left)]
-            if wants:
+            if batch.is_written_off:
+                session.warn_once(f"look for {batch.key}", f"{batch.owner}: `{batch.remote_id}`: {error.message}")
+            elif wants:
                 what = f"{len(left) // KEY_BYTES:,} of its rows are not asked again before its files are read"
                 text = f"{batch.owner}: `{batch.remote_id}` cannot be fetched now: {error.message}; {what}"
                 _not_now(session, again, batch, error, wants, text)

@@ -55,6 +55,12 @@ def retry(session: Session, addresses: Collection[str], rows: Collection[str], *
     return decisions
 
 
+def in_flight(session: Session, addresses: Collection[str]) -> int:
+    """Requests of these jobs that were sent and have not come to an end."""
+    plan = make(session.desired, session.recorded(), {}, scope=session.project.scope)
+    return sum(part.counts.in_flight for part in plan.jobs if part.address in addresses)
+
+
 def _flawed(recorded: Recorded, job: Desired) -> bytes:
     """Sorted keys of answers that are none, and are errors of this job."""
     known = recorded.flawed.get(job.address, b"") if job.is_strict or job.retries_invalid else b""

@@ -71,6 +71,7 @@ class Session(msgspec.Struct):
     digests: Digests = msgspec.field(default_factory=lambda: Digests(Forgetful()))  # of files: outputs, datasets
     spool: Spool | None = None  # lines of what was compiled just now
     out_of_money: dict[str, StepError] = msgspec.field(default_factory=dict)  # jobs nothing more is sent of, by address
+    written_off: set[str] = msgspec.field(default_factory=set)  # batches of that kind that could not be looked for
     fetched_again: set[str] = msgspec.field(default_factory=set)  # batches whose files were short, by key
     said: set[str] = msgspec.field(default_factory=set)  # troubles that a warning was given of, and that last
     to_account: dict[Origin, Accounted] = msgspec.field(default_factory=dict)  # of the last list of each remote

@@ -37,7 +37,7 @@ def command(
     An answer that is here stays here: it is shown until a newer one takes its place.
     """
     from runner.apply.narrow import meant
-    from runner.apply.retry import retry
+    from runner.apply.retry import in_flight, retry
     from runner.cli import voice
     from runner.cli.opening import opened
     from runner.cli.progress import watcher
@@ -50,17 +50,19 @@ def command(
     ):
         jobs = meant(session, address, selection, writes=True)
         decisions = retry(session, jobs, rows, replaces=replaces)
+        flying = 0 if decisions else in_flight(session, jobs)
         bad = sum(job.bad for job in session.desired if job.address in jobs)
     if not jobs:
         say("No job is selected")
         return 0
     if not decisions:
         what = f"`{address}`" if address else voice.count(len(jobs), "selected job")
-        say(
-            f"None of the requests of {what} was asked as the specs say them now"
-            if replaces
-            else f"Nothing of {what} has failed; `--replace` asks answered requests again"
-        )
+        if flying:
+            say(f"{voice.count(flying, 'request')} of {what} {'is' if flying == 1 else 'are'} in flight")
+        if not replaces:
+            say(f"Nothing of {what} has failed; `--replace` asks answered requests again")
+        elif not flying:
+            say(f"None of the requests of {what} was asked as the specs say them now")
         if bad:
             show = address or "JOB"
             say(f"{voice.count(bad, 'row')} cannot be sent: `runner show {show}` lists them; put them right")

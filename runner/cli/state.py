@@ -150,6 +150,33 @@ def forget_records(ctx: click.Context, name: str, yes: bool) -> int:
     return 0
 
 
+@command.command("give-up")
+@click.argument("batch")
+@click.argument("paths", nargs=-1, type=click.Path())
+@click.pass_context
+def give_up_batch(ctx: click.Context, batch: str, paths: tuple[str, ...]) -> int:
+    """Go on without BATCH, given by its key or its remote id, which its remote does not show or whose results it does
+    not hand out.
+
+    What it has not brought needs a decision then: `runner retry` asks it again, counted as possible duplicates. Nothing
+    is stopped at the remote. Each apply looks for the batch all the same, and takes what it shows.
+    """
+    from runner.apply.giveup import give_up
+    from runner.cli import voice
+    from runner.cli.opening import opened
+    from runner.cli.progress import aside
+    from runner.clock import RealClock
+
+    with (
+        opened(ctx.obj, paths or ("specs",), aside(RealClock()), writes=True) as session,
+        session.memory.lock(f"runner state give-up {batch}", clock=session.clock),
+    ):
+        done = give_up(session, batch)
+    say(f"{done.owner}  `{voice.plain(done.remote_id)}` is given up, with {voice.count(done.tally.lost, 'request')}")
+    say("\nNothing was sent. `runner plan` says what becomes of them", err=True)
+    return 0
+
+
 @command.command("accept-origin")
 @click.argument("provider")
 @click.argument("paths", nargs=-1, type=click.Path())

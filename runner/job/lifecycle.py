@@ -80,8 +80,13 @@ def submitted(batch: Batch, seen: Observed, now: datetime) -> Batch:
 
 def found_again(batch: Batch, now_seen: Observed, now: datetime) -> Batch:
     """It was given up, and the remote shows it after all: in flight again, whatever its outcomes were taken to be."""
-    again = seen(batch, now_seen, now)
+    again = seen(batch, now_seen, now).but(is_written_off=False)
     return _to(again, Stage.SUBMITTED, index_sha256="", tally=Tally(), results=(), ended_at=None, failure=None)
+
+
+def written_off(batch: Batch) -> Batch:
+    """A person goes on without what it may hold, whether or not its remote ever shows it."""
+    return batch.but(is_written_off=True)
 
 
 def taken_for(batch: Batch, seen: Observed, now: datetime) -> Batch:

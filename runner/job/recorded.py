@@ -127,6 +127,7 @@ class Batch(msgspec.Struct, frozen=True):
     end_seen_at: datetime | None = None  # when it was first seen to have ended, by the remote's clock as far as known
     why: str = msgspec.field(default="", name="trouble")  # why the last look or step did not succeed
     failure: Failure | None = None
+    is_written_off: bool = False  # a person goes on without it: what cannot be told of it stops nothing any more
     short_since: datetime | None = None  # when its files were first seen to hold less than was counted
     ended_at: datetime | None = None
     results: tuple[ResultObject, ...] = ()
@@ -215,6 +216,11 @@ class Batch(msgspec.Struct, frozen=True):
         was_gone = self.raw_status == GONE and not self.results  # as it was written up to release 0.1.0
         is_missed = self.missed_at is not None or was_gone
         return self.stage is Stage.COLLECTED and is_missed and bool(self.remote_id)
+
+    @property
+    def is_out_of_reach(self) -> bool:
+        """In flight, and the last look at it or the last step did not succeed: a person may go on without it."""
+        return self.stage is Stage.SUBMITTED and bool(self.why and self.remote_id) and not self.has_journal
 
     @property
     def rows_of_duplicates(self) -> int:
