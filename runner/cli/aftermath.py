@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from runner.apply.errors import jobs_in
 from runner.cli import errors, plantext, standing, sums, views, voice
 from runner.cli.comparing import compared
 from runner.cli.failures import failures_in, top_reason
@@ -90,7 +91,8 @@ def _lines_of(
         lines.append(sums.line_of(job.address, told, part.counts))
     elif result.scoring.is_news(job.address) or job.address in result.awaited:  # another command may have collected it
         stands = standing.job_standing(part, session.records.jobs().get(job.address), asked)
-        lines.append(sums.line_of(job.address, job.output, stands))
+        told = f"{job.output} not written" if job.address in jobs_in(result.unwritten) else job.output
+        lines.append(sums.line_of(job.address, told, stands))
     else:
         return []
     if result.scoring.tells_of(job.address):

@@ -124,9 +124,10 @@ def test_one_output_that_cannot_be_written_stops_no_other_job(lab: Lab) -> None:
     until(lambda: lab.server.creates() == 1)
     (lab.root / "results").write_text("in the way")  # after the specs were read, which would refuse it
     lab.server.fault(hold=None)
-    _, words = running.communicate(timeout=20)
+    said, words = running.communicate(timeout=20)
     assert running.returncode == 1
     assert "answers: `results/answers.jsonl` cannot be written" in words
+    assert "answers  10 ok, 0 error of 10  results/answers.jsonl not written\n" in said
     assert len(lab.results("out/z.jsonl")) == 10
     (lab.root / "results").unlink()
     lab.apply()
