@@ -123,6 +123,21 @@ def test_what_is_recorded(lab: Lab, shots: Shots) -> None:
     shots("keys-unbind", lab, "keys", "unbind", "LAB_KEY", "127.0.0.1", before=lambda: bind(lab))
 
 
+def test_a_batch_that_is_given_up(lab: Lab, shots: Shots) -> None:
+    lab.server.fault(fail_before={"value": 10_000, "route": "GET /v1/files/*/content", "status": 503})
+    lab.apply("--wait", "3s", code=3)
+    home, kept = lab.root / ".runner", lab.root / "kept"
+    shutil.copytree(home, kept)
+
+    def anew() -> None:
+        shutil.rmtree(home)
+        shutil.copytree(kept, home)
+
+    batch = json.loads(lab.run("state", "list", "-o", "json").stdout)["batches"][0]
+    shots("state-rm-out-of-reach", lab, "state", "rm", batch["key"], code=64)
+    shots("state-give-up", lab, "state", "give-up", batch["remote_id"], before=anew)
+
+
 def bind(lab: Lab) -> None:
     lab.run("keys", "bind", "LAB_KEY", "127.0.0.1")
 
