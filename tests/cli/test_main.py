@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -78,3 +79,10 @@ def test_a_plan_changes_nothing(tmp_path: Path) -> None:
 
 def test_the_schema_beside_the_examples_is_current() -> None:
     assert runner("schema").stdout == (ROOT / "specs/runner.schema.json").read_text()
+
+
+def test_an_interrupt_before_the_command_has_begun(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(5)\n")
+    around = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-m", "runner", "plan"], cwd=ROOT, env=around, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
