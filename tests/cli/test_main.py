@@ -84,5 +84,7 @@ def test_the_schema_beside_the_examples_is_current() -> None:
 def test_an_interrupt_before_the_command_has_begun(tmp_path: Path) -> None:
     (tmp_path / "click.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(5)\n")
     around = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-m", "runner", "plan"], cwd=ROOT, env=around, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "runner", "plan"], cwd=ROOT, env=around, capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
