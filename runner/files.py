@@ -134,6 +134,15 @@ def bytes_at(descriptor: int, size: int, start: int) -> bytes:
     return data
 
 
+def write_at(descriptor: int, data: bytes, start: int) -> None:
+    """Write all of it. Raises OSError; then some of it may be there: a disk takes what it has room for, and says so
+    only to the next one who asks."""
+    rest = memoryview(data)
+    while rest:
+        done = os.pwrite(descriptor, rest, start)
+        rest, start = rest[done:], start + done
+
+
 def sha256_of(path: Path) -> bytes:
     """Of what a file holds, 32 bytes. Raises OSError."""
     with path.open("rb", buffering=0) as file:

@@ -7,7 +7,6 @@ the hash of each chunk is in memory.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from array import array
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import IO
 
 import msgspec
+
+from runner.files import bytes_at, write_at
 
 MOST_BYTES = 4 << 30
 _SHARE = 4  # of what is free on the disk at most the fourth part: an upload takes as much once more
@@ -48,7 +49,8 @@ class Spool:
         if not self._is_closed:
             try:
                 self._own = self._own or self._opened()
-                if len(data) <= self.room and self._own.write(data):
+                if len(data) <= self.room:
+                    self._own.write(data)
                     return Place(self._files.index(self._own), self._own.end - len(data))
             except OSError:
                 pass  # a disk that is full costs no more than rendering again
@@ -74,7 +76,7 @@ class Spool:
         if self._is_closed:
             return b""
         try:
-            return os.pread(self._files[place.file].descriptor, size, place.at)
+            return bytes_at(self._files[place.file].descriptor, size, place.at)
         except OSError:
             return b""
 
@@ -109,7 +111,8 @@ class LentSpool:
     def put(self, data: bytes) -> Place | None:
         """As `Spool.put`."""
         with suppress(OSError):
-            if len(data) <= self.room and self._file.write(data):
+            if len(data) <= self.room:
+                self._file.write(data)
                 self.room -= len(data)
                 return Place(self._number, self._file.end - len(data))
         return None
@@ -127,13 +130,11 @@ class _File:
         self.descriptor = opened.fileno()
         self.end = 0
 
-    def write(self, data: bytes) -> bool:
-        """Whether all of it found place. Raises OSError."""
+    def write(self, data: bytes) -> None:
+        """Raises OSError where it finds no place."""
         # never by the place of the file: the process that it is lent to has the same
-        if os.pwrite(self.descriptor, data, self.end) != len(data):
-            return False
+        write_at(self.descriptor, data, self.end)
         self.end += len(data)
-        return True
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True):

@@ -119,10 +119,7 @@ def _cut(path: Path, descriptor: int, size: int) -> None:
 
 def _write(descriptor: int, data: bytes, at: int) -> None:
     """Durably. Raises OSError."""
-    rest = memoryview(data)
-    while rest:
-        written = os.pwrite(descriptor, rest, at)
-        rest, at = rest[written:], at + written
+    files.write_at(descriptor, data, at)
     os.fsync(descriptor)
 
 

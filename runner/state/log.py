@@ -11,6 +11,8 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from runner.files import bytes_at, write_at
+
 NAME = "events.jsonl"
 OLDER = "events.older.jsonl"
 MOST_BYTES = 8 << 20  # of one file; the older one is written over when the newer one is full
@@ -24,7 +26,7 @@ def append(folder: Path, lines: Iterable[bytes], *, most_bytes: int = MOST_BYTES
     try:
         size, there = _cut(descriptor)
         added = b"".join(line + b"\n" for line in lines if line not in there)
-        os.pwrite(descriptor, added, size)
+        write_at(descriptor, added, size)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -36,7 +38,7 @@ def _cut(descriptor: int) -> tuple[int, frozenset[bytes]]:
     """The size of the whole lines, after what was torn is cut off, and the last of them."""
     size = os.fstat(descriptor).st_size
     start = max(size - _TAIL_BYTES, 0)
-    tail = os.pread(descriptor, size - start, start)
+    tail = bytes_at(descriptor, size - start, start)
     whole = tail.rfind(b"\n") + 1
     if whole < len(tail):
         os.ftruncate(descriptor, start + whole)

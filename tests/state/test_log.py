@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sqlite3
 import stat
 from pathlib import Path
@@ -103,3 +104,17 @@ def test_what_others_wrote_into_the_file_is_left_out(root: Path) -> None:
     assert rows(root) == list(range(65))
     write(root, 65, 130)
     assert rows(root) == list(range(195))
+
+
+def test_what_finds_room_in_part_is_not_taken_for_written(tmp_path: Path) -> None:
+    """A disk that is full in the middle takes what it has room for, and that is no error yet."""
+    log.append(tmp_path, [b"first"])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            log.append(tmp_path, [b"second" * 10, b"third" * 10])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    log.append(tmp_path, [b"second" * 10, b"third" * 10])
+    assert [*log.newest_first(tmp_path)] == [b"third" * 10, b"second" * 10, b"first"]
