@@ -13,6 +13,7 @@ import io
 import os
 import shutil
 import struct
+import sys
 import tempfile
 from array import array
 from functools import partial
@@ -20,7 +21,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from runner.files import BUFFER_BYTES, PRIVATE, whole
+from runner.files import BUFFER_BYTES, PRIVATE, bytes_at, whole
 
 SUFFIX = ".zst"
 BLOCK_BYTES = 1 << 15  # 64 KiB would pack 5 % better, and a line read by itself would cost half as much again
@@ -123,7 +124,7 @@ class Blocks:
 
     def _table(self, end: int) -> tuple[array[int], int]:
         """Where each block begins, and behind the last one where it ends; how long all are as they came."""
-        footer = os.pread(self._fd, _END.size, max(end - _END.size, 0))
+        footer = bytes_at(self._fd, _END.size, max(end - _END.size, 0))
         if len(footer) < _END.size:
             raise self._damaged()
         frames, kind, magic = _END.unpack(footer)
@@ -131,7 +132,9 @@ class Blocks:
         begins = end - _END.size - length
         if magic != _SEEKABLE or kind or begins < _TABLE.size:
             raise self._damaged()
-        sizes = array("I", os.pread(self._fd, length, begins))
+        sizes = array("I", bytes_at(self._fd, length, begins))
+        if sys.byteorder == "big":
+            sizes.byteswap()
         starts = array("Q", accumulate(sizes[0::2], initial=0))
         size = sum(sizes[1::2])
         # Blocks are found by counting: all of them are of one size but the last
@@ -149,7 +152,7 @@ class Blocks:
         length = min(BLOCK_BYTES, self.size - number * BLOCK_BYTES)
         unpacker = self._unpacker()
         try:
-            block = unpacker.decompress(os.pread(self._fd, end - start, start), length)
+            block = unpacker.decompress(bytes_at(self._fd, end - start, start), length)
             if not unpacker.eof:  # its checksum comes last
                 unpacker.decompress(b"", 1)
         except (self._error, EOFError) as error:
