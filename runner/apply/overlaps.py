@@ -13,14 +13,17 @@ from runner.apply import met, recount, wants
 from runner.apply.refresh import Polls
 from runner.apply.session import Session
 from runner.errors import RemoteError
+from runner.job.infile import Run
 from runner.job.observed import Observed
-from runner.job.outcomes import answered
-from runner.job.packed import KEY_BYTES, common, union, without
+from runner.job.outcomes import ENTRY_BYTES, answered
+from runner.job.packed import KEY_BYTES, common, restricted, union, without
 from runner.job.recorded import Batch, Stage
 from runner.plan import adoption, duplicates
 from runner.plan.plan import Recorded
 from runner.plan.remaining import BatchRows
 from runner.remotes.vendor import Provider
+
+_FEW = 16  # one in so many keys is worth a search of its own
 
 
 class _Theirs(NamedTuple):
@@ -73,8 +76,7 @@ def _twice(session: Session, recorded: Recorded, entry: BatchRows, ours: Observe
 
     Of ours counts what it answered; while it is in flight, all that it holds, and anew when it is brought home.
     """
-    held = answered(entry.index) if entry.index else entry.keys
-    both, seen = common(held, theirs.keys), theirs.seen
+    both, seen = common(_held(entry, theirs.keys), theirs.keys), theirs.seen
     were_together = ours is not None and duplicates.were_together(ours, seen)
     if not both or (were_together and not seen.phase.has_ended):
         return both
@@ -86,7 +88,15 @@ def _twice(session: Session, recorded: Recorded, entry: BatchRows, ours: Observe
     if answers is None:
         return both if were_together else 0
     anew = [retry.keys for retry in recorded.retries if retry.replaces and retry.generation <= batch.generation]
-    return common(without(held, union(anew)), answers)
+    return common(without(_held(entry, answers), union(anew)), answers)
+
+
+def _held(entry: BatchRows, keys: bytes) -> Run:
+    """What a batch holds or has answered: all of it, or at least what it does of these keys, where they are few."""
+    if not entry.index:
+        return entry.keys
+    is_few = len(keys) * _FEW < len(entry.index)
+    return answered(restricted(entry.index, keys, ENTRY_BYTES) if is_few else entry.index)
 
 
 def _answers(session: Session, theirs: _Theirs) -> bytes | None:

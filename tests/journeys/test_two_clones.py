@@ -76,11 +76,13 @@ def test_other_cuts_of_the_same_rows_are_counted_too(lab: Lab, gateway: Gateway,
 class Clones:
     """Two clones at a look-alike. What `lives` does not name has answered every row the moment it was made."""
 
-    def __init__(self, folder: Path, remote: LookAlike) -> None:
+    def __init__(self, folder: Path, remote: LookAlike, rows: tuple[int, int] = (3, 4)) -> None:
         self.remote = remote
         self.lives: dict[str, Any] = {}
         remote.life = self._life
-        self.one, self.other = (self._clone(folder / name, rows) for name, rows in (("one", 3), ("other", 4)))
+        self.one, self.other = (
+            self._clone(folder / name, number) for name, number in zip(("one", "other"), rows, strict=True)
+        )
 
     def _clone(self, folder: Path, rows: int) -> Lab:
         folder.mkdir()
@@ -186,3 +188,16 @@ def test_what_a_person_wanted_anew_is_no_mistake(clones: Clones) -> None:
     clones.one.rows({"r0": "word 0", "r1": "word 1", "r2": "word 2", "r9": "word 9"})
     clones.one.apply()
     assert [paid_twice(clone) for clone in (clones.one, clones.other)] == [0, 0]
+
+
+def test_a_few_of_many(tmp_path: Path) -> None:
+    with looking_alike() as remote:
+        clones = Clones(tmp_path, remote, (60, 2))
+        clones.one.apply()
+        remote.hidden = set(remote.created)
+        clones.other.apply()
+        remote.hidden = set()
+        clones.one.rows(61)
+        done = clones.one.apply()
+        assert "`batch_2`, which was not sent from here, holds 2 of the requests of `batch_1` too" in done.stderr
+        assert [len(rows) for rows in remote.sent] == [60, 2, 1] and paid_twice(clones.one) == 2
