@@ -197,8 +197,8 @@ def compile_audio(job: AudioJob, root: Path, hashes: Contents, largest_bytes: in
     if problems and not (job.skip_bad and len(good)):
         raise RecordingsFailed(problems, job.address, job.patterns_mark, offers=len(good) > 0)
     digests = contents.digests
-    keys = bytearray().join(digests[at : at + KEY_BYTES] for at in range(0, len(digests), DIGEST_BYTES))
-    return CompiledAudio(job, root, good, Wanted(bytes(keys), sizes, tokens=0), contents, problems)
+    keys = b"".join(digests[at : at + KEY_BYTES] for at in range(0, len(digests), DIGEST_BYTES))
+    return CompiledAudio(job, root, good, Wanted(keys, sizes, tokens=0), contents, problems)
 
 
 def preview(job: AudioJob, root: Path, rows: int | None = None) -> Iterator[bytes]:

@@ -143,6 +143,9 @@ class SimulatedObjects(DiskObjects):
             raise StateError(f"`{name}` is not what was written")
         return data
 
+    def stored(self, name: str, sha256: str) -> bytes:
+        return self.read(name, sha256)
+
     def write_set(self, keys: bytes) -> str:
         name = f"sets/{hashlib.sha256(keys).hexdigest()}"
         if name not in self._written:

@@ -46,7 +46,7 @@ class SimulatedAudio(CompiledAudio):
         self.root = Path()
         self._rows = sorted(rows)
         self._world = world
-        keys = bytearray(b"".join([digest_of(text)[:16] for _, text in self._rows]))
+        keys = b"".join([digest_of(text)[:16] for _, text in self._rows])
         self.wanted = Wanted(keys, array("I", [1000] * len(self._rows)), 0)
         self.files = [_File(_path(row)) for row in self._rows]  # type: ignore[assignment]  # only names are asked for
 
