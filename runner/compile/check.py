@@ -16,6 +16,7 @@ from runner.compile.parse import parse
 from runner.compile.program import id_of, templates_of, where_of
 from runner.compile.template import Template, suggestion, unknown_names
 from runner.data.audio import find
+from runner.data.block import RowsUnread
 from runner.data.rows import open_rows
 from runner.errors import DataError, Mark, Problem, SpecError
 from runner.job.asking import sources_of, sources_of_params
@@ -116,6 +117,7 @@ def problems_of_inputs(project: Project) -> list[Problem]:
                     pass
         except DataError as error:
             found[_of_file(error, named)] = None
+            found.update(dict.fromkeys(error.others if isinstance(error, RowsUnread) else ()))
     return sorted(found, key=lambda problem: (problem.mark, problem.message))
 
 

@@ -26,6 +26,15 @@ class BadRow(DataError):
     """What is wrong with one row alone: a dataset that says `skip_bad` goes on without it."""
 
 
+class RowsUnread(DataError):
+    """The first row of a file that is wrong, and those after it as far as they were looked at."""
+
+    def __init__(self, message: str, *, hint: str, mark: Mark | None, others: Sequence[Problem]) -> None:
+        super().__init__(message, hint=hint, mark=mark)
+        self.others = tuple(others)
+        self.details = tuple(f"{one.mark}: {one.message}" for one in others)
+
+
 class MergeConflict(DataError):
     """A file that git could not merge holds rows of both sides: no row of it is to be trusted, `skip_bad` or not."""
 

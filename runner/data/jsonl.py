@@ -19,6 +19,7 @@ from runner.errors import DataError, Mark
 MAX_LINE_BYTES = 64 << 20
 _READ_BYTES = 64 << 10
 _BLANKS = b" \t\r"  # what JSON allows around a value, but for the line's end
+_CUT = "Input data was truncated"
 _NO_NUMBERS = (b"NaN", b"Infinity")
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -206,7 +207,7 @@ def _with_nulls(value: Any) -> Any:
 
 def _not_json(text: bytes, error: Exception, mark: Mark) -> DataError:
     refuse_conflict(text.decode(errors="replace"), mark)
-    words = "nested too deeply" if isinstance(error, RecursionError) else str(error).removeprefix("JSON is malformed: ")
+    words = _words_of(text, error)
     hint = ""
     if mark.line == 1 and re.match(rb'[\w"][^{}]*[,;\t]', text):
         hint = "if it is a table with a header, give it the suffix `.csv`"
@@ -215,6 +216,25 @@ def _not_json(text: bytes, error: Exception, mark: Mark) -> DataError:
     elif text == b"{":
         hint = "write every object on one line: `jq -c . OLD > NEW.jsonl`"
     return DataError(f"the line is not JSON: {words}", hint=hint, mark=mark)
+
+
+def _words_of(text: bytes, error: Exception) -> str:
+    """What the parser says, in words about the line."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    words = str(error).removeprefix("JSON is malformed: ").partition(" - at ")[0]
+    if "surrogate" in words or (words == _CUT and _is_json(text)):  # near the end of a line it is called cut, too
+        return "it escapes half of a character, a surrogate without its pair"
+    return words[:1].lower() + words[1:]
+
+
+def _is_json(text: bytes) -> bool:
+    """As Python takes it, which lets lone surrogates pass."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _refuse_double_keys(line: bytes, row: dict[str, Any], mark: Mark) -> None:

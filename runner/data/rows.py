@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.data import csv, files, jsonl, parquet, paths, sniff
-from runner.data.block import Bad, BadRow, Block, SourceRow
+from runner.data.block import Bad, BadRow, Block, RowsUnread, SourceRow
 from runner.data.files import expand, signature
 from runner.data.picks import Picks
 from runner.data.source import DataSource, FileStamp
@@ -21,6 +21,8 @@ from runner.errors import DataError, Mark, Problem
 __all__ = ["Block", "DataSource", "FileStamp", "SourceRow", "expand", "open_blocks", "open_rows", "signature"]
 
 _BLOCK_ROWS = 512
+MOST_OTHERS = 19  # rows told of beside the first one that is wrong
+_MOST_BLOCKS = 200  # read to find them
 
 
 def open_rows(
@@ -110,10 +112,12 @@ def in_words(dataset: DataSource, root: Path, name: str, bad: Bad | None) -> Ite
     try:
         yield
     except BadRow as error:
+        others = _Others(error.mark)
         offer = "put it right"
-        if bad is None and _goes_on(dataset, root, name):
+        if bad is None and _goes_on(dataset, root, name, others):
             offer += f", or write `skip_bad: true` in dataset `{dataset.key}` to go on without such rows"
-        raise DataError(error.message, hint=f"{error.hint}; {offer}".lstrip("; "), mark=error.mark) from error
+        hint = f"{error.hint}; {offer}".lstrip("; ")
+        raise RowsUnread(error.message, hint=hint, mark=error.mark, others=others.problems) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
             f"the compressed file is damaged: {_damage(error)}",
@@ -135,14 +139,35 @@ def _damage(error: Exception) -> str:
             return "it ends too early" if "end-of-stream" in str(error) else str(error)
 
 
-def _goes_on(dataset: DataSource, root: Path, bad_file: str) -> bool:
-    """Whether `skip_bad` would get past the bad rows of a file to good ones. Reads up to the first good row."""
+class _Others:
+    """What is wrong with rows after the first that is: as many as are told."""
+
+    def __init__(self, first: Mark | None) -> None:
+        self._first = first
+        self.problems: list[Problem] = []
+
+    def __call__(self, problem: Problem) -> None:
+        if problem.mark != self._first and len(self.problems) < MOST_OTHERS:
+            self.problems.append(problem)
+
+
+def _goes_on(dataset: DataSource, root: Path, bad_file: str, others: _Others) -> bool:
+    """Whether `skip_bad` would get past the bad rows of a file to good ones; what else is wrong near them is told of.
+
+    Reads up to the first good row of all files, and at most so far into the bad one that an error takes no second.
+    """
+    is_good = False
     try:
-        names = (bad_file, *expand(dataset, root))
-        blocks = (_read(dataset, root, name, Picks(None), True, ignore) for name in names)
-        return any(len(block) for block in chain.from_iterable(blocks))
+        for block in islice(_read(dataset, root, bad_file, Picks(None), True, others), _MOST_BLOCKS):
+            is_good |= len(block) > 0
+            if len(others.problems) == MOST_OTHERS and is_good:
+                break
+        if not is_good:
+            others.problems.clear()  # it is no file of rows at all: the first line says so
+        rest = (_read(dataset, root, name, Picks(None), True, ignore) for name in expand(dataset, root))
+        return is_good or any(len(block) for block in chain.from_iterable(rest))
     except DataError:
-        return False
+        return is_good
 
 
 def _blocks(rows: Iterator[csv.Numbered], name: str, picks: Picks, *, has_gaps: bool) -> Iterator[Block]:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.data.rows import SourceRow, open_blocks, open_rows, signature
+from runner.data.block import RowsUnread
+from runner.data.rows import MOST_OTHERS, SourceRow, open_blocks, open_rows, signature
 from runner.errors import DataError, Mark
 from tests.squeeze import squeezed
 
@@ -239,3 +240,35 @@ def test_an_id_column_may_have_any_name(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'{"a\\"b":1}\n{"a\\"b":2}\n{}\n')
     (block,) = open_blocks(Spec(("a.jsonl",)), tmp_path, checked=False)
     assert block.column('a"b') == [1, 2, None]
+
+
+def test_all_rows_that_are_wrong_are_told_at_once(tmp_path: Path) -> None:
+    bad = ['{"a":NaN', '["x"]', r'{"a":"\ud800"}', '{"a":1,"a":2}', '{"a":1e999}']
+    (tmp_path / "d.jsonl").write_text("\n".join([*bad, '{"a":1}', *["x"] * 30]))
+    with pytest.raises(RowsUnread) as caught:
+        rows_of(tmp_path, "d.jsonl")
+    assert str(caught.value.mark) == "d.jsonl:1"
+    assert caught.value.details[:5] == (
+        "d.jsonl:2: the line is not a JSON object",
+        "d.jsonl:3: the line is not JSON: it escapes half of a character, a surrogate without its pair",
+        "d.jsonl:4: the key `a` is there twice",
+        "d.jsonl:5: the line is not JSON: number out of range",
+        "d.jsonl:7: the line is not JSON: invalid character (byte 0)",
+    )
+    assert len(caught.value.others) == MOST_OTHERS
+    assert "skip_bad: true" in caught.value.hint
+
+
+def test_of_a_file_without_a_row_its_first_line_is_told(tmp_path: Path) -> None:
+    (tmp_path / "d.jsonl").write_text('[\n {"a": 1},\n {"a": 2}\n]\n'.replace("{", "[").replace("}", "]"))
+    with pytest.raises(RowsUnread) as caught:
+        rows_of(tmp_path, "d.jsonl")
+    assert (str(caught.value.mark), caught.value.others) == ("d.jsonl:1", ())
+
+
+def test_rows_of_a_table_that_are_wrong_are_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("a,b\n1,2\n1,2,3\n1\n1,2\n")
+    with pytest.raises(RowsUnread) as caught:
+        rows_of(tmp_path, "d.csv")
+    assert str(caught.value.mark) == "d.csv:3"
+    assert [str(one.mark) for one in caught.value.others] == ["d.csv:4"]
