@@ -6,7 +6,7 @@ import json
 import math
 import re
 from codecs import BOM_UTF8 as BOM
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import IO, Any
 
@@ -21,6 +21,7 @@ _READ_BYTES = 64 << 10
 _BLANKS = b" \t\r"  # what JSON allows around a value, but for the line's end
 _CUT = "Input data was truncated"
 _NO_NUMBERS = (b"NaN", b"Infinity")
+_BLANKS_BEFORE = (b" :", b"\t:", b"\r:")
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
@@ -58,7 +59,7 @@ def of_lines(
     numbers = picks.among(len(texts))
     if len(numbers) != len(texts):
         texts, lines = [texts[n - before] for n in numbers], [lines[n - before] for n in numbers]
-    plain = not checked and not any(word in data for word in _NO_NUMBERS)
+    plain = not checked and not _has_any(_NO_NUMBERS, data)
     values = None if plain else _decoded(texts)
     if plain or (values is not None and _is_plain(texts, values)):
         yield Block(name, lines, numbers, values, texts)
@@ -99,13 +100,18 @@ def _is_plain(texts: list[bytes], values: list[dict[str, Any]]) -> bool:
     """Whether it is certain that no row has a key twice: `":` comes as often as there are keys, and no blank comes
     before a colon, so that one line cannot make up for another."""
     data = b"\n".join(texts)
-    if b" :" in data or b"\t:" in data or b"\r:" in data:
-        return False
     ends = data.count(b'":')
+    if data.count(b":") != ends and _has_any(_BLANKS_BEFORE, data):
+        return False
     if ends == sum(map(len, values)):
         return True
     # objects in objects, and quotes in texts: an escaped quote ends no key, unless its backslash is escaped itself
     return b'\\\\":' not in data and ends - data.count(b'\\":') == sum(map(_keys_in, values))
+
+
+def _has_any(words: Iterable[bytes], data: bytes) -> bool:
+    """Whether one of these is in the data. A search for one byte takes a fiftieth of one for several."""
+    return any(word[0] in data and word in data for word in words)
 
 
 def _one_by_one(
