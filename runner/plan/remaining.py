@@ -113,12 +113,18 @@ class JobRows(msgspec.Struct):
 
     def send(self, ordinals: array[int], batch: str) -> None:
         """Note that these rows are in flight now, in this batch."""
-        if len(ordinals) == len(self.states):
-            self.states[:] = bytes((Row.IN_FLIGHT,)) * len(ordinals)
+        # A plan is made for each batch: what is sent is counted, not all rows each time
+        at, end = ordinals[0], ordinals[-1] + 1
+        is_one_run = end - at == len(ordinals)
+        were = self.states[at:end] if is_one_run else bytes(map(self.states.__getitem__, ordinals))
+        for row in _ROWS:
+            self.counts[row] -= were.count(row)
+        self.counts[Row.IN_FLIGHT] += len(ordinals)
+        if is_one_run:
+            self.states[at:end] = bytes((Row.IN_FLIGHT,)) * len(ordinals)
         else:
             for ordinal in ordinals:
                 self.states[ordinal] = Row.IN_FLIGHT
-        self.counts = [self.states.count(row) for row in _ROWS]
         if self.counts[Row.EQUAL] and not any(self.counts[row] for row in TO_SEND):
             self.states[:] = self.states.replace(
                 bytes((Row.EQUAL,)), bytes((Row.IN_FLIGHT,))
@@ -417,12 +423,14 @@ class Said(msgspec.Struct):
         met: Counter[int] = Counter()
         for mark, state in enumerate(self.states):
             met[state] += self.marks.count(mark)
-        return _counted(JobRows(self.spelled_out(job, batches), bad=job.bad), job, met, batches)
+        rows = JobRows(self.spelled_out(job, batches), bad=job.bad)
+        for state, times in met.items():
+            rows.counts[row_of(state, job, batches)] += times
+        return _told(rows, job, met, batches)
 
 
-def _counted(rows: JobRows, job: Desired, met: Mapping[int, int], batches: Sequence[BatchRows]) -> JobRows:
-    """With all that is counted of the rows of a job. met: so many of them are in each state."""
-    rows.counts = [rows.states.count(row) for row in _ROWS]
+def _told(rows: JobRows, job: Desired, met: Mapping[int, int], batches: Sequence[BatchRows]) -> JobRows:
+    """With what is told of the rows of a job beside how they stand. met: so many of them are in each state."""
     for state, times in met.items():
         number = state >> BATCH_SHIFT
         if not times or not number:
@@ -516,8 +524,9 @@ class _Wanted:
     def counted(self, batches: Sequence[BatchRows]) -> JobRows:
         """How the rows stand."""
         states = self._bytes if self.said is None else self.said.spelled_out(self._job, batches)
-        rows = JobRows(states, bad=self._job.bad, shared_with=self._shared_with)
-        return _counted(rows, self._job, self._met, batches)
+        counts = [states.count(row) for row in _ROWS]
+        rows = JobRows(states, counts, bad=self._job.bad, shared_with=self._shared_with)
+        return _told(rows, self._job, self._met, batches)
 
 
 UNASKED = frozenset((int(Row.NEW), int(Row.AGAIN), int(Row.REPLACE), int(Row.INVALID), int(Row.LATE)))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from runner.job.capabilities import Limits
 from runner.job.packed import common, keys_of, union, unpack, without
 from runner.plan.batches import cut
-from runner.plan.remaining import Row, fold
+from runner.plan.remaining import TO_SEND, JobRows, Row, fold
 from tests.plan.making import batch, job, key, packed
 
 LETTERS = "abcdefghij"
@@ -66,6 +66,21 @@ def test_fold_equals_plain_arithmetic(
     (rows,) = fold([job("job", wanted, max_attempts=most, distinct=distinct)], batches)
     assert [Row(state) for state in rows.states] == naive(wanted, told, most)
     assert sum(rows.counts) == len(wanted)
+
+
+@given(st.lists(st.sampled_from(Row), min_size=1), st.data())
+def test_what_is_sent_is_counted(stood: list[Row], data: st.DataObject) -> None:
+    states = bytearray(stood)
+    rows = JobRows(bytearray(states), [states.count(row) for row in sorted(Row)])
+    some = data.draw(st.sets(st.integers(0, len(stood) - 1), min_size=1), label="sent")
+    first, end = min(some), max(some) + 1
+    sent = range(first, end) if data.draw(st.booleans(), label="in one run") else sorted(some)
+    rows.send(array("I", sent), "b1")
+    after = [Row.IN_FLIGHT if n in sent else row for n, row in enumerate(stood)]
+    if not set(after) & set(TO_SEND):
+        after = [Row.IN_FLIGHT if row is Row.EQUAL else row for row in after]
+    assert list(rows.states) == after
+    assert rows.counts == [after.count(row) for row in sorted(Row)]
 
 
 @given(letters, letters)
