@@ -96,6 +96,12 @@ class RawLines:
         self._window: _Window | _PackedWindow
         self._held = _Held()
         self._room = _Room()
+        self._expected: dict[Path, int] = {}  # lines
+
+    def expect(self, path: Path, lines: int) -> None:
+        """So many lines of this file will be asked for, in any order: whether it is worth while to hold it as a whole
+        need not be found out."""
+        self._expected[path] = lines
 
     def at(self, path: Path, offset: int) -> bytes:
         """The line that begins at `offset`, without its newline. Raises OSError.
@@ -114,10 +120,11 @@ class RawLines:
     def _window_of(self, path: Path) -> _Window | _PackedWindow:
         window = self._open.get(path)
         if window is None:
+            expected = self._expected.pop(path, 0)  # of what is let go it has to show once more
             try:
-                window = _Window(os.open(path, os.O_RDONLY | os.O_CLOEXEC), self._room)
+                window = _Window(os.open(path, os.O_RDONLY | os.O_CLOEXEC), self._room, expected)
             except FileNotFoundError:
-                window = _PackedWindow(path, self._held, self._room)
+                window = _PackedWindow(path, self._held, self._room, expected)
             if len(self._open) >= self.OPEN_FILES:
                 self._open.popitem(last=False)[1].close()
             self._open[path] = window
@@ -155,12 +162,12 @@ class _Window:
 
     __slots__ = ("_ahead", "_apart", "_block", "_fd", "_next", "_room", "_size", "_start", "_usual", "whole")
 
-    def __init__(self, fd: int, room: _Room) -> None:
+    def __init__(self, fd: int, room: _Room, expected: int = 0) -> None:
         self._fd = fd
         self._room = room
         self.whole = b""
         self._size = os.fstat(fd).st_size
-        self._apart = 0  # lines that were read far from the one before them
+        self._apart = expected  # lines that were read far from the one before them, or will be
         self._block = b""
         self._start = 0  # where the block begins
         self._next = 0  # where the line after the last one begins
@@ -247,11 +254,13 @@ class _PackedWindow:
 
     __slots__ = ("_block", "_blocks", "_held", "_left", "_loose", "_path", "_room", "_start", "whole")
 
-    def __init__(self, path: Path, held: _Held, room: _Room) -> None:
+    def __init__(self, path: Path, held: _Held, room: _Room, expected: int = 0) -> None:
         self._blocks = rawfile.Blocks(path)
         self._path, self._held, self._room = path, held, room
         self.whole = b""
         self._left = max(len(self._blocks) // 2, _HELD_BLOCKS)  # blocks to be read before that
+        if expected > self._left and self._blocks.size <= _WHOLE_BYTES:
+            self._left = 0
         self._loose: _Window | None = None
         self._block = b""
         self._start = 0  # where the block begins

@@ -147,7 +147,7 @@ def merge_blocks(
     # The usual row is an answer that is cut out as it stands, and nearly every row of every run is. They are read,
     # checked and written many at once; whatever a run of millions can do without is done for the others only.
     states = states or bytes(len(shown))
-    splicer = Splicer(sources, wanted=wanted)
+    splicer = Splicer(sources, wanted=wanted, asked=Counter(shown.sources) if sources else None)
     flawed = _Flawed()
     write = writer.write
     waiting: Counter[int] = Counter()  # by `Unsettled`; 0: its outcome is nowhere
@@ -231,13 +231,21 @@ def _looked_up(splicer: Splicer, shown: Chosen, blocks: Iterable[Sequence[RowVie
             found = (
                 splicer.usual(owners[at], places[at:stop], block[at - first : stop - first]) if stop > at else [None]
             )
-            for _, run in groupby(found, _ending):
-                some = list(run)
+            for some in _alike(found):
                 rows = block[at - first : at - first + len(some)]
                 yield _Some(at, owners[at], rows, list(filter(None, some)))
                 at += len(some)
     if end != len(shown):
         raise _changed()
+
+
+def _alike(found: Sequence[Usual | None]) -> Iterator[Sequence[Usual | None]]:
+    """Those that follow each other and ended alike. Nearly always all of them did."""
+    if None not in found and len({_ending(one) for one in found}) == 1:
+        yield found
+        return
+    for _, run in groupby(found, _ending):
+        yield list(run)
 
 
 def _ending(found: Usual | None) -> str:

@@ -83,10 +83,16 @@ _SILENCE: Mapping[int, tuple[str, str]] = {
 class Splicer:
     """Turns places into lines of results. Close it: it holds raw files open."""
 
-    def __init__(self, sources: Sequence[OutcomeSource], *, wanted: Expected = TEXT) -> None:
+    def __init__(
+        self, sources: Sequence[OutcomeSource], *, wanted: Expected = TEXT, asked: Mapping[int, int] | None = None
+    ) -> None:
+        """asked: of how many rows each source will be asked."""
         self._sources = sources
         self._wanted = wanted
         self._raw = RawLines()
+        for owner, rows in (asked or {}).items():
+            for file in sources[owner].files:
+                self._raw.expect(file, rows)
         self.repaired = 0  # lines in which what is not JSON was put right
 
     def close(self) -> None:
@@ -103,11 +109,17 @@ class Splicer:
             return [None] * len(rows)
         lines = self._lines(source, values)
         plains = source.reader.plains(lines)
-        keys = iter(keys_named([one[0] for one in plains if one is not None]))
-        found: list[Usual | None] = [
-            one[1:] if one is not None and next(keys) == row[2][:KEY_BYTES] else None
-            for one, row in zip(plains, rows, strict=False)
-        ]
+        asked = [row[2][:KEY_BYTES] for row in rows[: len(plains)]]
+        keys = keys_named([one[0] for one in plains if one is not None])
+        found: list[Usual | None]
+        if keys == asked:
+            found = [one and one[1:] for one in plains]
+        else:
+            named = iter(keys)
+            found = [
+                one[1:] if one is not None and next(named) == key else None
+                for one, key in zip(plains, asked, strict=True)
+            ]
         if self._wanted.is_json:
             found = [None if one is None else self._json_of(*one) for one in found]
         return found
