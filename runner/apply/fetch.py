@@ -79,23 +79,29 @@ def fetch(
 ) -> list[Miss]:
     """Bring the files of these jobs into `folder`, each batch once; what is missing.
 
+    Where there is nothing to bring, no folder is made.
+
     tell: called for each file once it is in the folder. Without `lineage` only batches whose outcomes are shown.
     """
     recorded = session.recorded()
     plan = make(session.desired, recorded, {}, scope=session.project.scope)
-    folder.claim()
-    work = _Work(session, folder, tell, indexes={entry.batch.key: entry.index for entry in recorded.batches})
+    found: list[tuple[str, list[Batch]]] = []
     done: set[str] = set()
     for job, rows in zip(session.desired, plan.rows, strict=True):
         if job.address in addresses:
             batches = (of_job if lineage else shown_for)(job, rows, recorded)
-            new = [batch for batch in batches if batch.key not in done and batch.stage is not Stage.DROPPED]
-            done.update(batch.key for batch in new)
-            if lineage:
-                _bring_chains(work, job.address, new)
-            else:
-                for batch in new:
-                    _bring(work, job.address, batch)
+            found += [(job.address, [one for one in batches if one.key not in done and one.stage is not Stage.DROPPED])]
+            done.update(batch.key for batch in found[-1][1])
+    if not done:
+        return []
+    folder.claim()
+    work = _Work(session, folder, tell, indexes={entry.batch.key: entry.index for entry in recorded.batches})
+    for address, new in found:
+        if lineage:
+            _bring_chains(work, address, new)
+        else:
+            for batch in new:
+                _bring(work, address, batch)
     folder.finish(is_complete=all(miss.lack is Lack.NOTHING for miss in work.misses))
     return work.misses
 

@@ -66,6 +66,9 @@ def command(
         with voice.patience(f"Fetching the files of `{name}`"):
             misses = fetch(session, jobs, folder, tell, lineage=lineage)
     files = folder.files
+    if not files and not misses:
+        say(f"No batch holds anything of `{name}` as the specs ask it now: there is nothing to fetch")
+        return 0
     size = voice.size(sum(file.size_bytes for file in files))
     lines = voice.count(sum(file.rows for file in files), "line")
     say(f"{voice.count(len(files), 'file')}, {lines}, {size} in `{wanted}`")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -162,6 +163,7 @@ def start(root: Path, *, environ: Mapping[str, str], faults: Sequence[str] = (),
             ready = _awaited(root, child, until)
             if ready is not None:
                 return ready
+            why = _why_not(child)
             # whether it died or was too slow: no child is left behind by an error
             Running("", "", "", child).stop()
             if child.returncode != LockedError.exit_code:
@@ -172,8 +174,8 @@ def start(root: Path, *, environ: Mapping[str, str], faults: Sequence[str] = (),
                 return other
             time.sleep(0.02)
         raise EngineError(
-            f"the embedded server did not start: {_last_lines(log, since)}",
-            hint=f"`runner serve --dir {root}` shows why",
+            f"the embedded server did not start: {_last_lines(log, since) or why}",
+            hint=f"`runner serve --dir {shlex.quote(str(root))}` shows why",
         )
 
 
@@ -237,4 +239,12 @@ def _last_lines(log: IO[bytes], since: int) -> str:
     log.seek(since)
     lines = log.read(65_536).decode("utf-8", "replace").split("\n")
     said = [line.strip() for line in lines if line.strip()]
-    return " / ".join(said[-3:])[:512] or f"it was not ready within {START_SECONDS:.0f} s"
+    return " / ".join(said[-3:])[:512]
+
+
+def _why_not(child: subprocess.Popen[bytes]) -> str:
+    """Why a child is not ready that says nothing itself."""
+    code = child.poll()
+    if code is None:
+        return f"it was not ready within {START_SECONDS:.0f} s"
+    return f"it was ended by signal {-code}" if code < 0 else f"it ended at once, with code {code}"

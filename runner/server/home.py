@@ -127,6 +127,9 @@ def acquire(root: Path) -> HeldHome:
     return HeldHome(home, name, _once(root / "token", 24), lock)
 
 
+_ELSEWHERE = "another folder is named by `RUNNER_HOME`, or to `runner serve` by `--dir`"
+
+
 def _refuse_strangers(root: Path) -> None:
     """A directory is ours if it is new, empty, or named by an `id` of ours: its modes are changed and it is swept."""
     try:
@@ -134,15 +137,13 @@ def _refuse_strangers(root: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise StateError(
-            f"cannot look into `{root}`: {error.strerror}", hint="give another folder with `--dir`"
-        ) from error
+        raise StateError(f"cannot look into `{root}`: {error.strerror}", hint=_ELSEWHERE) from error
     if _IS_ID(id_of(root) or "") or names <= _BEFORE_AN_ID:
         return
     first = min(names - _BEFORE_AN_ID)
     raise StateError(
         f"`{root}` holds files that do not belong to a server, such as `{printable(first)}`",
-        hint="give a new or empty folder with `--dir`; nothing in this one was touched",
+        hint=f"nothing in it was touched; {_ELSEWHERE}, a new or empty one",
     )
 
 
@@ -151,7 +152,7 @@ def _refuse_links(root: Path) -> None:
     with os.scandir(root) as entries:
         for entry in entries:
             if entry.name != MODELS and entry.is_symlink():
-                raise StateError(f"`{entry.path}` is a link", hint="remove it, or give another folder with `--dir`")
+                raise StateError(f"`{entry.path}` is a link", hint=f"remove it; {_ELSEWHERE}")
 
 
 def _taken(root: Path) -> LockedError:

@@ -199,3 +199,13 @@ def test_one_cell_or_all_cells_of_a_matrix(lab: Lab) -> None:
     assert (
         "holds files of `answers`" in lab.run("fetch", "answers:replicate=1", "--to", "answers-files", code=64).stderr
     )
+
+
+def test_where_there_is_nothing_no_folder_is_made(lab: Lab) -> None:
+    done = lab.run("fetch", "answers")
+    assert "there is nothing to fetch" in done.stdout
+    assert not (lab.root / "answers-files").exists()
+    lab.apply()
+    lab.spec(SPEC.replace("Say", "Sing"))
+    assert "there is nothing to fetch" in lab.run("fetch", "answers").stdout
+    assert not (lab.root / "answers-files").exists()

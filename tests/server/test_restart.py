@@ -289,7 +289,7 @@ def test_a_folder_of_somebody_else_is_refused_and_left_as_it_is(tmp_path: Path, 
     done = subprocess.run(words, env=ENVIRON, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "holds files that do not belong to a server" in done.stderr
-    assert "give a new or empty folder with `--dir`" in done.stderr
+    assert "`--dir`, a new or empty one" in done.stderr
     assert everything_in(theirs) == before
     with pytest.raises(StateError, match="do not belong to a server"):
         embedded.ensure_id(theirs)
