@@ -38,7 +38,7 @@ def _came_of(work: Work, ready: Program, asked: Range, spool: LentSpool | None) 
 def _end_alone() -> None:
     """End where the parent is gone."""
     poll = select.poll()
-    poll.register(sys.stdin.fileno(), 0)
+    poll.register(sys.stdin.fileno(), select.POLLHUP)  # macOS says it only where it is asked for
     if poll.poll(0):
         raise SystemExit
 
