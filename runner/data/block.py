@@ -26,6 +26,9 @@ class BadRow(DataError):
     """What is wrong with one row alone: a dataset that says `skip_bad` goes on without it."""
 
 
+MOST_OTHERS = 19  # rows told of beside the first one that is wrong
+
+
 class RowsUnread(DataError):
     """The first row of a file that is wrong, and those after it as far as they were looked at."""
 
@@ -33,6 +36,7 @@ class RowsUnread(DataError):
         super().__init__(message, hint=hint, mark=mark)
         self.others = tuple(others)
         self.details = tuple(f"{one.mark}: {one.message}" for one in others)
+        self.details += ("and perhaps more",) if len(others) == MOST_OTHERS else ()
 
 
 class MergeConflict(DataError):

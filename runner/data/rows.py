@@ -7,12 +7,13 @@ import io
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from runner.data import csv, files, jsonl, parquet, paths, sniff
-from runner.data.block import Bad, BadRow, Block, RowsUnread, SourceRow
+from runner.data.block import MOST_OTHERS, Bad, BadRow, Block, RowsUnread, SourceRow
 from runner.data.files import expand, signature
 from runner.data.picks import Picks
 from runner.data.source import DataSource, FileStamp
@@ -21,7 +22,6 @@ from runner.errors import DataError, Mark, Problem
 __all__ = ["Block", "DataSource", "FileStamp", "SourceRow", "expand", "open_blocks", "open_rows", "signature"]
 
 _BLOCK_ROWS = 512
-MOST_OTHERS = 19  # rows told of beside the first one that is wrong
 _MOST_BLOCKS = 200  # read to find them
 
 
@@ -112,7 +112,7 @@ def in_words(dataset: DataSource, root: Path, name: str, bad: Bad | None) -> Ite
     try:
         yield
     except BadRow as error:
-        others = _Others(error.mark)
+        others = _Others(error)
         offer = "put it right"
         if bad is None and _goes_on(dataset, root, name, others):
             offer += f", or write `skip_bad: true` in dataset `{dataset.key}` to go on without such rows"
@@ -142,13 +142,14 @@ def _damage(error: Exception) -> str:
 class _Others:
     """What is wrong with rows after the first that is: as many as are told."""
 
-    def __init__(self, first: Mark | None) -> None:
+    def __init__(self, first: DataError) -> None:
         self._first = first
         self.problems: list[Problem] = []
 
     def __call__(self, problem: Problem) -> None:
-        if problem.mark != self._first and len(self.problems) < MOST_OTHERS:
-            self.problems.append(problem)
+        if problem.mark != self._first.mark and len(self.problems) < MOST_OTHERS:
+            is_said = problem.hint == self._first.hint
+            self.problems.append(replace(problem, hint="") if is_said else problem)
 
 
 def _goes_on(dataset: DataSource, root: Path, bad_file: str, others: _Others) -> bool:

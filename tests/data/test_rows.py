@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.data.block import RowsUnread
-from runner.data.rows import MOST_OTHERS, SourceRow, open_blocks, open_rows, signature
+from runner.data.block import MOST_OTHERS, RowsUnread
+from runner.data.rows import SourceRow, open_blocks, open_rows, signature
 from runner.errors import DataError, Mark
 from tests.squeeze import squeezed
 
@@ -256,6 +256,7 @@ def test_all_rows_that_are_wrong_are_told_at_once(tmp_path: Path) -> None:
         "d.jsonl:7: the line is not JSON: invalid character (byte 0)",
     )
     assert len(caught.value.others) == MOST_OTHERS
+    assert caught.value.details[-1] == "and perhaps more"
     assert "skip_bad: true" in caught.value.hint
 
 
@@ -271,4 +272,4 @@ def test_rows_of_a_table_that_are_wrong_are_told_at_once(tmp_path: Path) -> None
     with pytest.raises(RowsUnread) as caught:
         rows_of(tmp_path, "d.csv")
     assert str(caught.value.mark) == "d.csv:3"
-    assert [str(one.mark) for one in caught.value.others] == ["d.csv:4"]
+    assert [(str(one.mark), one.hint) for one in caught.value.others] == [("d.csv:4", "")], "the hint is said once"
