@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -21,6 +21,6 @@ class StepError(msgspec.Struct, frozen=True):
     batch: str = ""
 
 
-def jobs_in(errors: Iterable[StepError]) -> set[str]:
-    """The addresses of the jobs something went wrong with."""
-    return {one.job for one in errors}
+def jobs_in(errors: Iterable[StepError], but_of: Collection[str] = ()) -> set[str]:
+    """The addresses of the jobs something went wrong with. but_of: keys of batches that are not their business."""
+    return {one.job for one in errors if one.batch not in but_of}

@@ -50,7 +50,8 @@ def pay(
         return polled, []
     polled, unsearched, is_limited = _after_search(session, guards, refusal, result, polled)
     result.stopped |= session.out_of_money
-    held_back = jobs_in([*unresolved, *polled.errors, *unsearched]) | is_limited | polled.unsure
+    held_back = jobs_in([*unresolved, *polled.errors, *unsearched], but_of=result.plan.left_elsewhere)
+    held_back |= is_limited | polled.unsure
     held_back |= result.stopped.keys()
     going = [one for one in result.plan.submissions if one.address not in held_back and not _rests(session, one)]
     if going and not result.purse.declined:

@@ -266,7 +266,8 @@ def _left(session: Session, result: Result, errors: Sequence[StepError], *, goes
     ]
     awry = {one.batch for one in result.errors}
     is_awaited = any(batch.key not in awry for batch in _waited_for(result.plan))
-    unsent = {submission.address for submission in result.plan.submissions} - jobs_in(result.errors)
+    unsent = {submission.address for submission in result.plan.submissions}
+    unsent -= jobs_in(result.errors, but_of=result.plan.left_elsewhere)
     result.is_running = goes_on or is_awaited or bool(out_of_time) or (bool(unsent) and not result.purse.declined)
     _show(session, result.plan)
     return result

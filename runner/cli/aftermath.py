@@ -67,7 +67,7 @@ def report(
     if not session.desired and not session.project.left_out:
         say("The specs declare no job", err=True)
     for words in errors.told(others):
-        say(f"{words}\n(this is about other specs; the command goes on without them)", err=True)
+        say(f"{words}\n(no job of these specs waits for it; the command goes on without it)", err=True)
     for words in errors.told(awry):
         say(words, err=True)
     if step := _next_step(result, code, answer, paths):

@@ -14,13 +14,14 @@ MOST_NAMED = 5  # jobs that share a cause
 def by_whose(
     errors: Sequence[StepError], wanted: Collection[str], plan: Plan
 ) -> tuple[list[StepError], list[StepError]]:
-    """Those about jobs of these specs, and those about jobs of specs that were not read.
+    """Those about jobs of these specs; and those about jobs of specs that were not read, or about what a job asks
+    elsewhere now.
 
     What waits for a yes there is nobody's business here.
     """
-    here = {*wanted, *(batch.owner for batch, _ in plan.leftovers), ""}
-    ours = [one for one in errors if one.job in here]
-    others = [one for one in errors if one.job not in here and not isinstance(one.error, BlockedError)]
+    here, elsewhere = {*wanted, *(batch.owner for batch, _ in plan.leftovers), ""}, plan.left_elsewhere
+    ours = [one for one in errors if one.job in here and one.batch not in elsewhere]
+    others = [one for one in errors if one not in ours and not isinstance(one.error, BlockedError)]
     return ours, others
 
 

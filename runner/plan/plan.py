@@ -98,6 +98,11 @@ class Plan(msgspec.Struct, frozen=True):
         return tuple((batch, change) for batch, change in self.batches if batch.key in wanted or batch.key in left)
 
     @property
+    def left_elsewhere(self) -> set[str]:
+        """Batches in flight at an origin that their job asks no more: what goes wrong with them stops nothing of it."""
+        return {batch.key for batch, change in self.leftovers if change.reason is Reason.LEFT_ELSEWHERE}
+
+    @property
     def is_running(self) -> bool:
         return any(change.action is not Action.LOSE for _, change in self.batches)
 

@@ -18,7 +18,7 @@ def test_a_job_renamed_while_its_key_is_gone_is_not_done(lab: Lab, key: str, why
     lab.spec(OTHER_NAME)
     done = lab.apply(code=1, LAB_KEY=key)
     assert "error: renamed: " in done.stderr and why in done.stderr
-    assert "about other specs" not in done.stderr
+    assert "no job of these specs" not in done.stderr
     lab.server.fault(hold=None)
     lab.apply()
     assert lab.server.creates() == 1
