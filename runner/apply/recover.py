@@ -21,6 +21,7 @@ from runner.apply.session import Session
 from runner.errors import BlockedError, RemoteError
 from runner.job import lifecycle
 from runner.job.capabilities import Search
+from runner.job.infile import Run
 from runner.job.observed import Observed, Origin
 from runner.job.packed import KEY_BYTES, common, union
 from runner.job.recorded import REMOTE, Batch, Left, Stage
@@ -90,8 +91,8 @@ class _Looking(msgspec.Struct):
     provider: Provider
     began: datetime
     since: datetime | None
-    wanted: bytes  # not answered, and not in flight
-    in_flight: bytes
+    wanted: Run  # not answered, and not in flight
+    in_flight: Run
     left: set[str]  # the key sets of batches of ours that nobody wants
     whose: dict[str, Left]
     adopted: int = 0
@@ -368,7 +369,7 @@ def _has_receipt(batch: Batch) -> bool:
 
 
 def adopt(
-    session: Session, provider: Provider, seen: Observed, keys: bytes, size: int, wanted: bytes, in_flight: bytes
+    session: Session, provider: Provider, seen: Observed, keys: bytes, size: int, wanted: Run, in_flight: Run
 ) -> Fate:
     """Record one remote batch of ours that holds these keys, if it is needed."""
     if not common(wanted, keys):

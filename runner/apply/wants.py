@@ -13,7 +13,7 @@ from runner.job.recorded import Batch
 from runner.plan.answered import in_question
 
 
-def unsettled(session: Session) -> tuple[bytes, bytes]:
+def unsettled(session: Session) -> tuple[Run, Run]:
     """Keys that some job wants and no collected batch has answered: those not in flight, and those that are."""
     recorded = session.recorded()
     batches = recorded.batches

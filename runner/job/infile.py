@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import weakref
 from collections.abc import Iterator
+from mmap import mmap
 from operator import eq
 from typing import IO
 
@@ -45,6 +46,13 @@ class InFile:
             self._start = first
         return self._block[start - self._start : max(end, start) - self._start]
 
+    def loaded(self) -> mmap:
+        """All of it, see `loaded`."""
+        memory = mmap(-1, max(self._size, 1))
+        for start in range(0, self._size, _PIECE):
+            memory.write(self._read(start, min(start + _PIECE, self._size)))
+        return memory
+
     def _read(self, start: int, end: int) -> bytes:
         data = bytes_at(self._file.fileno(), end - start, self._at + start)
         if len(data) != end - start:
@@ -65,6 +73,15 @@ def left_in(file: IO[bytes], size: int, at: int = 0) -> Run:
         return found
     with file:
         return found[:]
+
+
+Loaded = bytes | mmap
+
+
+def loaded(run: Run) -> Loaded:
+    """All of it, for whoever looks here and there. Its memory goes back to the system with it: what `bytes` of
+    this size have taken, the allocator keeps for more of them."""
+    return run if isinstance(run, bytes) else run.loaded()
 
 
 class Growing:

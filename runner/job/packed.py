@@ -124,10 +124,14 @@ def unpack(packed: bytes | bytearray | memoryview) -> Iterator[bytes]:
     return map(itemgetter(0), struct.iter_unpack(f"{KEY_BYTES}s", packed))
 
 
-def without(left: Run, right: Run) -> bytes:
+@overload
+def without(left: bytes, right: Run) -> bytes: ...
+@overload
+def without(left: Run, right: Run) -> Run: ...
+def without(left: Run, right: Run) -> Run:
     """Sorted keys that are in `left` and not in `right` (both sorted)."""
-    if not right:
-        return left[:]
+    if not right or left is right:
+        return b"" if right else left
     if (apart := _differences(left, right)) is not None:
         view = _view(left)
         return b"".join([view[part.start : part.end] for part in apart])
@@ -137,10 +141,10 @@ def without(left: Run, right: Run) -> bytes:
     return b"".join(out)
 
 
-def without_all(left: Run, sets: Sequence[Run]) -> bytes:
+def without_all(left: Run, sets: Sequence[Run]) -> Run:
     """Sorted keys that are in `left` and in none of the sets (all sorted), which are not put together for it."""
     if len(sets) < 2 or len(left) <= _FEW * KEY_BYTES:
-        return reduce(without, sets, left)[:]
+        return reduce(without, sets, left)
     edges, mine = [bounds(packed) for packed in sets], bounds(left)
     out = []
     for b in range(BUCKETS):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from runner.errors import DataError
 from runner.job.capabilities import Limits
@@ -14,15 +14,15 @@ _AT_ONCE = 1024  # rows of which most fit into the batch together, so that none 
 
 
 def cut(
-    ordinals: array[int], sizes: array[int], limits: Limits, address: str, max_output_tokens: int = 0
-) -> Iterator[tuple[array[int], int]]:
+    ordinals: Sequence[int], sizes: array[int], limits: Limits, address: str, max_output_tokens: int = 0
+) -> Iterator[tuple[Sequence[int], int]]:
     """Runs of `ordinals`, each with its bytes (newlines counted), that fit `limits`.
 
     sizes: bytes of every request line of the job without its newline, by ordinal.
     max_output_tokens: of one answer; 0 where nobody says, and then answers are not estimated.
     Raises DataError when one line alone exceeds a limit; it names the row.
     """
-    batch, size = array("I"), 0
+    first = size = 0  # place of the first row of a batch; its bytes so far
     # How long the answers will be nobody knows, so they are counted at their most: a batch whose answers outgrow what
     # its remote keeps of one ends half done, after a day of waiting, and a batch more costs nothing.
     lines = limits.lines
@@ -33,21 +33,20 @@ def cut(
         some = ordinals[start : start + _AT_ONCE]
         of_each = [sizes[ordinal] for ordinal in some]
         more = sum(of_each) + len(some)
-        if len(batch) + len(some) <= lines and size + more <= limits.size_bytes and max(of_each) < longest:
-            batch.extend(some)
+        fits = start + len(some) - first <= lines and size + more <= limits.size_bytes
+        if fits and max(of_each) < longest:
             size += more
             continue
-        for ordinal, line in zip(some, of_each, strict=True):
+        for at, line in enumerate(of_each, start):
             line += 1
             if line > longest:
-                raise _too_long(address, ordinal, line, longest)
-            if batch and (len(batch) >= lines or size + line > limits.size_bytes):
-                yield batch, size
-                batch, size = array("I"), 0
-            batch.append(ordinal)
+                raise _too_long(address, ordinals[at], line, longest)
+            if at > first and (at - first >= lines or size + line > limits.size_bytes):
+                yield ordinals[first:at], size
+                first, size = at, 0
             size += line
-    if batch:
-        yield batch, size
+    if first < len(ordinals):
+        yield ordinals[first:], size
 
 
 def _too_long(address: str, ordinal: int, line: int, longest: int) -> DataError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from array import array
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -114,7 +114,7 @@ class Cut(msgspec.Struct, frozen=True):
     """Rows of one job to be sent as one batch: ordinals into its rows, ascending."""
 
     address: str
-    ordinals: array[int]  # "I"
+    ordinals: Sequence[int]
     size_bytes: int
     parents: tuple[str, ...] = ()
     continues: str = ""  # key of the batch whose remainder these rows are, where the remote goes on with it

@@ -409,7 +409,7 @@ def _continue(job: Desired, one: resume.Continuation) -> Cut:
 
 
 def _cut(
-    job: Desired, ordinals: array[int], parents: tuple[str, ...], reason: Reason, *, is_online: bool = False
+    job: Desired, ordinals: Sequence[int], parents: tuple[str, ...], reason: Reason, *, is_online: bool = False
 ) -> list[Cut]:
     return [
         Cut(job.address, part, size, parents, reason=reason.value, is_online=is_online)
@@ -484,14 +484,14 @@ def _money(
     return [found] if found else []
 
 
-def _paid_again(job: Desired, rows: JobRows, new: array[int], before: Replaced, guards: Guards) -> Change | None:
+def _paid_again(job: Desired, rows: JobRows, new: Sequence[int], before: Replaced, guards: Guards) -> Change | None:
     """What is to be said of requests that were paid for, or will be, and are to be paid for once more."""
     anew = min(len(new), before.paid + before.in_flight)
     in_flight = max(0, anew - before.paid)
     invalid = rows.ordinals(Row.INVALID)
     replaced = rows.ordinals(Row.REPLACE)
     if guard.is_more_than_agreed(len(invalid), rows.counts[Row.OK], guard.estimate(job, invalid).usd):
-        replaced += invalid
+        replaced = [*replaced, *invalid]
     costs = [guard.estimate(job, new).usd] if anew else []
     usd = _sum(None if cost is None else cost * anew / len(new) for cost in costs)
     usd = _sum((usd, guard.estimate(job, replaced).usd)) if replaced else usd

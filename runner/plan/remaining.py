@@ -16,7 +16,7 @@ from itertools import compress
 import msgspec
 
 from runner.job.desired import Desired
-from runner.job.infile import Run
+from runner.job.infile import Run, loaded
 from runner.job.observed import Phase
 from runner.job.outcomes import ANSWERS, ENTRY_BYTES, NO_LINE, Outcome, good
 from runner.job.packed import KEY_BYTES, bounds, positions_of, unpack
@@ -111,7 +111,7 @@ class JobRows(msgspec.Struct):
                 self.states[ordinal] = Row.ERROR
         self.counts = [self.states.count(row) for row in _ROWS]
 
-    def send(self, ordinals: array[int], batch: str) -> None:
+    def send(self, ordinals: Sequence[int], batch: str) -> None:
         """Note that these rows are in flight now, in this batch."""
         # A plan is made for each batch: what is sent is counted, not all rows each time
         at, end = ordinals[0], ordinals[-1] + 1
@@ -137,11 +137,11 @@ class JobRows(msgspec.Struct):
         """How many rows are in flight or will be sent. Rows that were stopped stand as they are."""
         return sum(self.counts[row] for row in (*UNDER_WAY, *TO_SEND))
 
-    def ordinals(self, *wanted: Row) -> array[int]:
+    def ordinals(self, *wanted: Row) -> Sequence[int]:
         """The ordinals of the rows in one of these states, ascending."""
         number = sum(self.counts[row] for row in wanted)
         if number in (0, len(self.states)):
-            return array("I", range(number))
+            return range(number)
         mask = self.states.translate(bytes(state in wanted for state in range(256)))
         if number * _SPARSE > len(mask):
             return array("I", compress(range(len(mask)), mask))
@@ -448,7 +448,7 @@ class _Wanted:
     def __init__(self, job: Desired, *, is_whole: bool) -> None:
         """is_whole: one bucket holds everything."""
         self._job = job
-        self._keys = job.keys[:]
+        self._keys = loaded(job.keys)
         # A byte a row: the place of what is said of it, among states that are few, as what the batches say is mostly
         # the same. Where they are many, or rows are equal to others: how it stands (`_spell_out`)
         self._bytes = bytearray(job.rows)

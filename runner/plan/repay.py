@@ -107,7 +107,7 @@ def _paid(entries: Sequence[BatchRows], free: Collection[str]) -> list[BatchRows
     return [entry for entry in entries if not was_free(entry.batch, free)]
 
 
-def _answered(entries: Sequence[BatchRows], among: bytes | None = None) -> bytes:
+def _answered(entries: Sequence[BatchRows], among: Run | None = None) -> bytes:
     """The keys that these batches answered. among: no other keys are asked about; None: all."""
     indexes = [entry.index for entry in entries if entry.index]
     if among is not None:

@@ -28,12 +28,12 @@ class Continuation(msgspec.Struct, frozen=True):
     """A batch, and the rows it left."""
 
     parent: Batch
-    ordinals: array[int]  # "I"
+    ordinals: Sequence[int]
 
 
 def continuations(
-    job: Desired, again: array[int], parents: Sequence[BatchRows]
-) -> tuple[list[Continuation], array[int]]:
+    job: Desired, again: Sequence[int], parents: Sequence[BatchRows]
+) -> tuple[list[Continuation], Sequence[int]]:
     """Ended batches to go on with, and the rows of `again` that have to be sent anew.
 
     again: rows of the job to be asked again, each request once, ascending. parents: the batches that left them, in
@@ -68,7 +68,7 @@ def _can_be_continued(job: Desired, entry: BatchRows) -> bool:
     )
 
 
-def _split(job: Desired, ordinals: array[int], left: bytes) -> tuple[array[int], array[int]]:
+def _split(job: Desired, ordinals: Sequence[int], left: bytes) -> tuple[array[int], array[int]]:
     """Ordinals whose keys are in `left` (sorted), and the others. One of 256 parts is unpacked at a time."""
     sorter = Sorter(_RECORD.size)
     for ordinal in ordinals:

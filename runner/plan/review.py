@@ -192,7 +192,7 @@ def _placed(entry: BatchRows, desired: Sequence[Desired]) -> Reviewed | None:
     for job in desired:
         if job.provider == entry.batch.origin.provider and left:
             rest = without(left, distinct_of(job))
-            if mine := without(left, rest):
+            if mine := without(left, rest)[:]:
                 place = place_of(job)
                 found[place] = union([found.get(place, b""), mine])
             left = rest

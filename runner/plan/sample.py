@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 
 from runner.job.desired import Desired, distinct_of
 from runner.job.packed import KEY_BYTES, unpack
@@ -11,7 +12,7 @@ from runner.plan.remaining import JobRows, Row
 _UNTOUCHED = (Row.NEW, Row.SHARED, Row.EQUAL)
 
 
-def of_new(job: Desired, rows: JobRows, size: int | None) -> array[int]:
+def of_new(job: Desired, rows: JobRows, size: int | None) -> Sequence[int]:
     """The ordinals, ascending, of rows never asked that are sent now: all of them, or those of the sample.
 
     The sample of a job are the rows with the smallest digests: as good as drawn by lot, and the same every time. So a

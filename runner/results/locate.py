@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from runner.job.infile import Run
+from runner.job.infile import Loaded, Run, loaded
 from runner.job.outcomes import ANSWERS, ENTRY_BYTES, Outcome, good
 from runner.job.packed import BUCKETS, KEY_BYTES, bounds, keys_of, restricted, without
 from runner.remotes.reading.lines import COMMON
@@ -58,24 +58,23 @@ def locate(keys: Run, sources: Sequence[OutcomeSource]) -> Chosen:
 
     keys: 16 bytes a row in input order; equal requests may come more than once.
     """
-    keys = keys[:]
-    rows = len(keys) // KEY_BYTES
-    places, owners = array("Q", bytes(8 * rows)), array("I", bytes(4 * rows))
+    rows, all_of_them = len(keys) // KEY_BYTES, loaded(keys)
+    places, owners = array("Q", (0,)) * rows, array("I", (0,)) * rows
     segments = _segments(sources)
-    for number, positions in _positions(keys).items():
+    for number, positions in _positions(all_of_them).items():
         if number not in segments:
             continue
         if len(segments[number]) == 1:  # most jobs have one batch: nothing to choose
             owner, start, end = segments[number][0]
             only = dict(_ENTRY.iter_unpack(sources[owner].index[start:end]))
             for position in positions:
-                place = only.get(keys[position * KEY_BYTES : (position + 1) * KEY_BYTES])
+                place = only.get(all_of_them[position * KEY_BYTES : (position + 1) * KEY_BYTES])
                 if place is not None:
                     places[position], owners[position] = place, owner
             continue
         best = _best(segments[number], sources)
         for position in positions:
-            found = best.get(keys[position * KEY_BYTES : (position + 1) * KEY_BYTES])
+            found = best.get(all_of_them[position * KEY_BYTES : (position + 1) * KEY_BYTES])
             if found is not None:
                 places[position], owners[position] = found
     if any(source.is_judged for source in sources):  # an answer is one; whoever shows it says whether it is none
@@ -106,7 +105,7 @@ def _best(segments: list[tuple[int, int, int]], sources: Sequence[OutcomeSource]
     return best
 
 
-def _positions(keys: bytes) -> dict[int, array[int]]:
+def _positions(keys: Loaded) -> dict[int, array[int]]:
     """The rows of each bucket that has some, ascending."""
     buckets = {first: array("I") for first in set(keys[::KEY_BYTES])}
     add = {first: bucket.append for first, bucket in buckets.items()}
