@@ -108,7 +108,7 @@ def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBa
     match earlier.verdict(key):
         case Verdict.OK:
             return "had answered it"
-        case Verdict.FINAL if _was_told_too_late(history, earlier, later):
+        case Verdict.FINAL if _was_told_too_late(history, key, earlier, later):
             return ""
         case Verdict.FINAL:
             return "had refused it for good" if later.sent_at < earlier.gone_at or not lost else ""
@@ -155,10 +155,12 @@ def _is_taken_for_another(history: History, batch: RemoteBatch) -> bool:
     )
 
 
-def _was_told_too_late(history: History, earlier: RemoteBatch, later: RemoteBatch) -> bool:
-    """Whether a batch had not named the file with its refusals when it had been over for as long as they may take."""
+def _was_told_too_late(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBatch) -> bool:
+    """Whether a request was asked again when a batch had been over for as long as files with refusals may take, and had
+    not named its own: it is not looked into any more then."""
     late_seconds = history.appliers[0].provider.card.late_seconds
-    return later.sent_at < earlier.named_at and later.sent_at - earlier.over_at > late_seconds
+    since = (one.sent_at for one in history.remote.batches if key in one.keys and one is not earlier)
+    return any(earlier.over_at + late_seconds < at < earlier.named_at for at in since if at <= later.sent_at)
 
 
 def _is_lifted(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBatch, asked: Asked) -> bool:

@@ -89,6 +89,7 @@ MENDED = (
     4_226_000_898,  # adopted with what a cut file named, which was whole when it was brought home
     4_229_002_226,  # the same, and it was whole only later
     10_410_007_275,  # what it had not answered was in a file that was pruned, and then its memory was lost
+    5_077_708_795,  # refused in a file that was named when all of it had been asked again, and then was gone
 )
 SWEEP = 20_000
 
