@@ -241,7 +241,7 @@ def _looked_up(splicer: Splicer, shown: Chosen, blocks: Iterable[Sequence[RowVie
 
 def _alike(found: Sequence[Usual | None]) -> Iterator[Sequence[Usual | None]]:
     """Those that follow each other and ended alike. Nearly always all of them did."""
-    if None not in found and len({_ending(one) for one in found}) == 1:
+    if len({one and one[2] for one in found}) == 1:
         yield found
         return
     for _, run in groupby(found, _ending):
