@@ -171,6 +171,23 @@ def test_lines_in_any_order_of_files_that_are_held(tmp_path: Path, is_packed: bo
         assert 0 < sum(len(raw.whole(file)) for file in files) <= 32 << 20
 
 
+@pytest.mark.parametrize("is_packed", [False, True])
+@pytest.mark.parametrize(("expected", "read"), [(0, 100), (20, 100), (2_000, 3)])
+def test_a_file_of_which_much_is_expected_is_held_at_once(
+    tmp_path: Path, expected: int, read: int, is_packed: bool
+) -> None:
+    file = made.raw(tmp_path / "0.jsonl", *[f"{line} ".encode() + b"x" * 10_000 for line in range(1_000)])
+    places = [*scan(file)]
+    random.Random(7).shuffle(places)
+    if is_packed:
+        rawfile.pack(file)
+    with RawLines() as raw:
+        raw.expect(file, expected)
+        for offset, line in places[:read]:
+            assert raw.at(file, offset) == line
+        assert bool(raw.whole(file)) == (expected == 2_000)
+
+
 def test_what_is_held_at_once_is_bounded(tmp_path: Path) -> None:
     names = [f"n{number}" for number in range(200)]
     file = made.raw(tmp_path / "0.jsonl", *[made.ok(name, name + "x" * 100_000) for name in reversed(names)])
