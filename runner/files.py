@@ -134,7 +134,7 @@ def bytes_at(descriptor: int, size: int, start: int) -> bytes:
     return data
 
 
-def write_at(descriptor: int, data: bytes, start: int) -> None:
+def write_at(descriptor: int, data: bytes | bytearray, start: int) -> None:
     """Write all of it. Raises OSError; then some of it may be there: a disk takes what it has room for, and says so
     only to the next one who asks."""
     rest = memoryview(data)

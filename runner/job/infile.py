@@ -14,7 +14,7 @@ from operator import eq
 from typing import IO
 
 from runner.errors import StateError
-from runner.files import bytes_at
+from runner.files import bytes_at, write_at
 
 _PIECE = 1 << 20
 _LARGE = 1 << 18  # bytes; a smaller run is held
@@ -88,21 +88,24 @@ class Growing:
     """A run that is written bit by bit; a large one into a file without a name."""
 
     def __init__(self) -> None:
-        self._held = bytearray()
+        self._held = bytearray()  # what is not in the file yet
         self._file: IO[bytes] | None = None
+        self._end = 0  # of what is
         self._run: Run | None = None
 
     def write(self, data: bytes | memoryview) -> None:
-        if self._file is not None:
-            self._file.write(data)
-            return
         self._held += data
-        if len(self._held) > _LARGE:
+        if len(self._held) >= _LARGE:
+            self._put()
+
+    def _put(self) -> None:
+        if self._file is None:
             from tempfile import TemporaryFile  # most sets are small
 
-            self._file = TemporaryFile(buffering=_PIECE)  # noqa: SIM115  # closed with what is made of it
-            self._file.write(self._held)
-            self._held = bytearray()
+            self._file = TemporaryFile(buffering=0)  # noqa: SIM115  # closed with what is made of it
+        write_at(self._file.fileno(), self._held, self._end)
+        self._end += len(self._held)
+        self._held.clear()
 
     def copy(self, run: Run, start: int, end: int) -> None:
         """Write a part of another one."""
@@ -112,8 +115,8 @@ class Growing:
     def run(self) -> Run:
         """All that was written. Nothing more is."""
         if self._run is None and self._file is not None:
-            self._file.flush()
-            self._run = left_in(self._file, self._file.tell())
+            self._put()
+            self._run = left_in(self._file, self._end)
         elif self._run is None:
             self._run = bytes(self._held)
         return self._run
