@@ -22,7 +22,8 @@ BENCH = SPEC.replace("data/rows.csv, id: id", "data/rows.jsonl").replace(
 )
 
 EDITS = 10
-_MOST_BYTES_A_ROW = {"apply": 125, "plan of edits": 100, "apply of edits": 110}
+_MOST_BYTES_A_ROW = {"apply": 38, "plan of edits": 8, "apply of edits": 32}
+_MOST_MIB = {"apply": 109, "plan of edits": 56, "apply of edits": 91}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -102,6 +103,7 @@ def test_memory_is_flat(server: Server, tmp_path: Path) -> None:
     for name, a_row in grown.items():
         print(f"{name}: {small[name]:.0f} MiB at {few:,} rows, {large[name]:.0f} at {many:,}: {a_row:.0f} bytes a row")
     assert all(grown[name] <= most for name, most in _MOST_BYTES_A_ROW.items())
+    assert all(large[name] <= most for name, most in _MOST_MIB.items())
 
 
 def _peaks(lab: Lab, rows: int) -> dict[str, float]:
