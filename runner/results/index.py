@@ -29,6 +29,7 @@ from runner.results.lines import CHUNK_BYTES, RawLines, scan_runs
 MOST_FILES = 255
 SHOWN = 5  # how many lines of one kind are named
 _OK = int(Outcome.OK)
+_PLACE = (1 << 60) - 1
 TOGETHER = 128  # lines that are decoded in one go
 _FEW_BYTES = 1 << 14  # of keys and entries that are folded in one go
 _KEY = struct.Struct(f"{KEY_BYTES}s")
@@ -98,7 +99,7 @@ class _Tally:
         shape = next(iter(self._reader.shapes), None)
         before = 0  # lines of earlier runs
         for first, lines in scan_runs(path):
-            places = list(map(add, accumulate(map(len, lines), initial=number << 52 | first), count()))
+            answers = list(map(add, accumulate(map(len, lines), initial=_OK << 60 | number << 52 | first), count()))
             is_utf8 = is_text(lines)
             custom_ids: list[str] = []
             values: list[int] = []  # what their entries hold beside the key
@@ -110,7 +111,7 @@ class _Tally:
                     shape, seen = self._shape_of(some, shape, is_utf8=is_utf8)
                 if seen and shape:
                     custom_ids += [success.custom_id for success in seen]
-                    values += [_OK << 60 | place for place in places[at : at + len(seen)]]
+                    values += answers[at : at + len(seen)]
                     asked, told, untold, cached = tokens_of(map(shape.usage_of, seen))
                     self.input_tokens += asked
                     self.output_tokens += told
@@ -118,10 +119,10 @@ class _Tally:
                     self.cached_tokens += cached
                     at += len(seen)
                     continue
-                ends_file = (places[at] & NO_LINE) + len(some[0]) == size
+                ends_file = (answers[at] & NO_LINE) + len(some[0]) == size
                 if (odd := self._read_leniently(some[0], f"{path.name}:{before + at + 1}", ends_file)) is not None:
                     custom_ids.append(odd[0])
-                    values.append(odd[1] << 60 | places[at])
+                    values.append(odd[1] << 60 | answers[at] & _PLACE)
                 at += 1
             before += len(lines)
             self.told[number] += len(custom_ids)
