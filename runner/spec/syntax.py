@@ -9,6 +9,8 @@ import yaml
 
 from runner.errors import Mark
 
+_BREAK = re.compile(r"\r\n|\r|\n")
+_CONFLICT = re.compile(r"(?:^|(?<=[\r\n]))(?:<{7}|>{7})(?: [^\r\n]*)?(?=[\r\n]|\Z)")
 _INDENT = "keys of one mapping start in the same column and end in `:`"
 _QUOTE = "quote the whole value"
 
@@ -55,11 +57,14 @@ def explain(error: yaml.YAMLError, text: str, file: str) -> tuple[Mark, str, str
     """Where, what and what next, for whatever the parser raised."""
     if not isinstance(error, yaml.MarkedYAMLError):
         return Mark(file), "this is not YAML", ""
+    if found := _CONFLICT.search(text):  # wherever it is that the parser stumbles over what git wrote
+        mark = Mark(file, len(_BREAK.findall(text, 0, found.start())) + 1, 1)
+        return mark, f"the line is a mark of a merge conflict, `{found[0][:40]}`", "resolve the conflict first"
     place = error.problem_mark or error.context_mark
     line, column = (place.line, place.column) if place else (0, 0)
     source = _line(text, line)
-    if re.search(r"[:\-]\s+\{\{", source) and (found := source.find("{{")) < column:
-        mark = Mark(file, line + 1, found + 1)
+    if re.search(r"[:\-]\s+\{\{", source) and (start := source.find("{{")) < column:
+        mark = Mark(file, line + 1, start + 1)
         return mark, "a value that starts with `{{` must be quoted", 'write `"{{ name }}"`'
     words = f"{error.context or ''} {error.problem or ''}"
     if "cannot start any token" in words:
@@ -89,5 +94,5 @@ def _inside(mark: Mark, text: str) -> Mark:
 
 
 def _line(text: str, index: int) -> str:
-    lines = re.split(r"\r\n|\r|\n", text)
+    lines = _BREAK.split(text)
     return lines[index] if index < len(lines) else ""

@@ -287,3 +287,14 @@ def test_paths_that_lead_to_nothing(tmp_path: Path, path: str, message: str) -> 
         find_files([path], tmp_path / "root")
     assert caught.value.message == message
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_conflict_is_named_whatever_ends_the_lines(tmp_path: Path, end: str) -> None:
+    lines = ["models:", "<<<<<<< HEAD", "  a: {}", "=======", "  b: {}", ">>>>>>> theirs", "jobs: {}", ""]
+    (tmp_path / "a.yaml").write_bytes(end.join(lines).encode())
+    problems = Problems()
+    assert read(tmp_path / "a.yaml", "a.yaml", problems) is None
+    assert [(str(one.mark), one.message) for one in problems.found] == [
+        ("a.yaml:2:1", "the line is a mark of a merge conflict, `<<<<<<< HEAD`")
+    ]
