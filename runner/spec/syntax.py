@@ -57,9 +57,8 @@ def explain(error: yaml.YAMLError, text: str, file: str) -> tuple[Mark, str, str
     """Where, what and what next, for whatever the parser raised."""
     if not isinstance(error, yaml.MarkedYAMLError):
         return Mark(file), "this is not YAML", ""
-    if found := _CONFLICT.search(text):  # wherever it is that the parser stumbles over what git wrote
-        mark = Mark(file, len(_BREAK.findall(text, 0, found.start())) + 1, 1)
-        return mark, f"the line is a mark of a merge conflict, `{found[0][:40]}`", "resolve the conflict first"
+    if conflict := conflict_in(text, file):  # wherever it is that the parser stumbles over what git wrote
+        return *conflict, "resolve the conflict first"
     place = error.problem_mark or error.context_mark
     line, column = (place.line, place.column) if place else (0, 0)
     source = _line(text, line)
@@ -75,6 +74,15 @@ def explain(error: yaml.YAMLError, text: str, file: str) -> tuple[Mark, str, str
                 line, column = error.context_mark.line, error.context_mark.column
             return _inside(Mark(file, line + 1, column + 1), text), rule.message, rule.hint
     return _inside(Mark(file, line + 1, column + 1), text), f"YAML: {error.problem or 'cannot be read'}", ""
+
+
+def conflict_in(text: str, file: str) -> tuple[Mark, str] | None:
+    """The first line that git wrote around what it could not merge, and what it is; None where there is none."""
+    found = _CONFLICT.search(text)
+    if found is None:
+        return None
+    line = len(_BREAK.findall(text, 0, found.start())) + 1
+    return Mark(file, line, 1), f"the line is a mark of a merge conflict, `{found[0][:40]}`"
 
 
 def _bad_start(source: str, mark: Mark) -> tuple[Mark, str, str]:
