@@ -27,7 +27,6 @@ from runner.errors import (
     RunnerError,
 )
 from runner.job import lifecycle
-from runner.job.infile import Run
 from runner.job.observed import Observed, Phase
 from runner.job.outcomes import with_a_line
 from runner.job.packed import KEY_BYTES, common, restricted, union, without
@@ -35,7 +34,6 @@ from runner.job.recorded import Batch, Stage
 from runner.plan.change import Action
 from runner.plan.decide import decide, judged
 from runner.plan.plan import Recorded
-from runner.plan.remaining import BatchRows
 from runner.remotes.vendor import Provider
 
 
@@ -146,12 +144,7 @@ def _asked_again(recorded: Recorded, batch: Batch) -> bytes:
     entry = next(entry for entry in recorded.batches if entry.batch.key == batch.key)
     since = [retry.keys for retry in recorded.retries if retry.generation > batch.generation]
     left = restricted(without(entry.keys, with_a_line(entry.index)), union(since))
-    return without(left, union([_held(recorded, one) for one in recorded.batches]))
-
-
-def _held(recorded: Recorded, entry: BatchRows) -> Run:
-    """Keys that a batch has in flight, or has answered."""
-    return entry.keys if entry.batch.is_active else recorded.answers_of(entry)
+    return without(left, union([recorded.held_by(one) for one in recorded.batches]))
 
 
 def _look_for(session: Session, provider: Provider, batch: Batch, again: Again) -> None:

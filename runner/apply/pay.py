@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from runner.apply.submission import as_met
 from runner.clock import is_over
 from runner.errors import OF_OUR_MEMORY, RateLimited, RemoteError, RunnerError
 from runner.job import lifecycle
+from runner.job.infile import Run
 from runner.job.capabilities import Shown, Transport
 from runner.job.desired import Desired
 from runner.job.observed import FailureKind, Origin, Phase
@@ -216,9 +217,11 @@ def deferred_now(session: Session) -> list[Batch]:
     ]
 
 
-def resubmit_deferred(session: Session, result: Result, unwanted: set[str], refusal: Refusal) -> None:
-    """Create again, from the same upload, what the remote put off."""
-    due = deferred_now(session)
+def resubmit_deferred(
+    session: Session, result: Result, unwanted: set[str], refusal: Refusal, unsure: Collection[str]
+) -> None:
+    """Create again, from the same upload, what the remote put off. unsure: jobs of which nothing is sent now."""
+    due = [batch for batch in deferred_now(session) if batch.owner not in unsure]
     elsewhere: dict[Origin, recover.Elsewhere] = {}
     for batch in due:
         if is_over(session.clock):
@@ -243,8 +246,8 @@ def resubmit_deferred(session: Session, result: Result, unwanted: set[str], refu
                     lifecycle.dropped(batch, "another batch holds some of its requests, or may hold them")
                 )
                 continue
-            if common(keys, _settled_since(session, batch)):
-                session.records.save(lifecycle.dropped(batch, "some of its requests were settled meanwhile"))
+            if common(keys, _held_since(session, batch)):
+                session.records.save(lifecycle.dropped(batch, "some of its requests are settled or in flight by now"))
                 continue
             if (refused := refusal(Rest(batch, batch.rows))) is not None:
                 result.stopped[batch.owner] = StepError(refused, batch.owner, batch.key)
@@ -256,20 +259,21 @@ def resubmit_deferred(session: Session, result: Result, unwanted: set[str], refu
             result.stopped[batch.owner] = StepError(as_met(error), batch.owner)
 
 
-def _settled_since(session: Session, batch: Batch) -> bytes:
-    """Keys with an outcome that holds for a batch too: one that was given up was found again, or its files came late.
+def _held_since(session: Session, batch: Batch) -> Run:
+    """Keys with an outcome that holds for a batch too, or that another one has in flight: one that was given up was
+    found again, or its files came late.
 
     Of what was asked before a decision to ask again an answer holds, unless it is to be replaced, and no refusal does.
     """
     recorded = session.recorded()
-    held = []
+    held: list[Run] = []
     for entry in recorded.batches:
-        if not entry.index or entry.batch.origin != batch.origin:
+        if entry.batch.origin != batch.origin or entry.batch.key == batch.key:
             continue
-        if entry.batch.generation >= batch.generation:
+        if entry.index and entry.batch.generation >= batch.generation:
             held.append(settled(entry.index))
         else:
-            held.append(recorded.answers_of(entry))
+            held.append(recorded.held_by(entry))
     return union(held)
 
 

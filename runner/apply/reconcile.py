@@ -184,7 +184,7 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     if last:
         result.awaited = last.awaited | {part.address for part in last.plan.jobs if part.counts.in_flight}
     result.stopped, result.purse = {**(last.stopped if last else {}), **session.out_of_money}, purse
-    resubmit_deferred(session, result, {batch.key for batch, _ in plan.leftovers}, refusal)
+    resubmit_deferred(session, result, {batch.key for batch, _ in plan.leftovers}, refusal, polled.unsure)
     unsearched: list[StepError] = []
     if (
         plan.submissions or recover.to_search(session, plan) or recover.half_searched(session)

@@ -48,9 +48,16 @@ class Recorded(msgspec.Struct, frozen=True):
 
     def answers_of(self, entry: BatchRows) -> Keys:
         """The keys that a batch has answered, but for those that a person decided since to have answered anew."""
-        since = entry.batch.generation
-        replaced = union([one.keys for one in self.retries if one.replaces and one.generation > since])
-        return without(answered(entry.index), replaced)
+        return without(answered(entry.index), self._replaced_since(entry.batch.generation))
+
+    def held_by(self, entry: BatchRows) -> Run:
+        """The same of one that has ended; of one in flight all that it was asked."""
+        if entry.batch.is_active:
+            return without(entry.keys, self._replaced_since(entry.batch.generation))
+        return self.answers_of(entry)
+
+    def _replaced_since(self, generation: int) -> Keys:
+        return union([one.keys for one in self.retries if one.replaces and one.generation > generation])
 
 
 class Plan(msgspec.Struct, frozen=True):

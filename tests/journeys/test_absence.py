@@ -179,6 +179,37 @@ def test_what_is_found_again_is_not_sent_with_what_was_put_off(remote: LookAlike
     assert [len(rows) for rows in remote.sent] == [2, 2, 1]
 
 
+@pytest.mark.parametrize("is_seen", [True, False], ids=["running", "not to be seen"])
+def test_what_was_put_off_waits_for_what_is_found_again(remote: LookAlike, start: Start, is_seen: bool) -> None:
+    """Its rows were asked again, and that was put off; then the batch is there and goes on, or nobody can tell."""
+    lab = start(QUICK + ", defer_s: 0.1")
+    lost(remote, lab)
+    lab.run("retry", "answers", "specs/")
+    full = {"code": "token_limit_exceeded", "message": "Enqueued token limit reached"}
+    runs_on = True
+
+    def life(batch: Raw, polls: int) -> Mapping[str, object]:
+        if batch["id"] == "batch_2":
+            return {"status": "failed", "errors": {"data": [full]}}
+        return {"status": "in_progress"} if runs_on else remote.completed(batch)
+
+    remote.life = life
+    lab.apply("-y", "--no-wait", code=3)
+    lab.apply("-y", "--no-wait", code=3)  # it is put off
+    time.sleep(0.2)
+    if is_seen:
+        remote.on.clear()
+        lab.apply("-y", "--no-wait", code=3)
+    else:
+        remote.on["GET /batches/batch_1"] = remote.refuse(401)
+        lab.apply("-y", "--no-wait", code=None)
+        remote.on.clear()
+    runs_on = False
+    lab.apply("-y", "--wait", "60s")
+    assert answers(lab) == ["from batch_1"] * 2
+    assert len(remote.created) == 2
+
+
 def test_retry_looks_before_it_decides(remote: LookAlike, start: Start) -> None:
     lab = start(QUICK)
     lost(remote, lab)

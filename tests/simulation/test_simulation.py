@@ -90,6 +90,7 @@ MENDED = (
     4_229_002_226,  # the same, and it was whole only later
     10_410_007_275,  # what it had not answered was in a file that was pruned, and then its memory was lost
     5_077_708_795,  # refused in a file that was named when all of it had been asked again, and then was gone
+    7_420_015_694,  # put off, and meanwhile a batch that was given up with the same requests was found again
 )
 SWEEP = 20_000
 
