@@ -18,9 +18,9 @@ from runner.apply.submission import as_met
 from runner.clock import is_over
 from runner.errors import OF_OUR_MEMORY, RateLimited, RemoteError, RunnerError
 from runner.job import lifecycle
-from runner.job.infile import Run
 from runner.job.capabilities import Shown, Transport
 from runner.job.desired import Desired
+from runner.job.infile import Run
 from runner.job.observed import FailureKind, Origin, Phase
 from runner.job.outcomes import settled
 from runner.job.packed import common, union
