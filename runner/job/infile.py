@@ -25,11 +25,11 @@ _BLOCK = 1 << 12  # bytes that are read where fewer are asked for: searches end 
 class InFile:
     """Bytes that are in a file and stay there, which is open as long as this is known."""
 
-    __slots__ = ("__weakref__", "_at", "_block", "_file", "_size", "_start")
+    __slots__ = ("__weakref__", "_at", "_file", "_near", "_size")
 
     def __init__(self, file: IO[bytes], at: int, size: int) -> None:
         self._file, self._at, self._size = file, at, size
-        self._start, self._block = 0, b""  # what was read last for a short slice
+        self._near = 0, b""  # what was read last for a short slice, and where it begins
 
     def __len__(self) -> int:
         return self._size
@@ -40,11 +40,12 @@ class InFile:
             return self[:][asked]
         if end - start >= _BLOCK:
             return self._read(start, end)
-        if not (self._start <= start and end <= self._start + len(self._block)):
+        first, block = self._near  # as one: threads ask for slices at the same time
+        if not (first <= start and end <= first + len(block)):
             first = start - start % _BLOCK
-            self._block = self._read(first, min(first + 2 * _BLOCK, self._size))
-            self._start = first
-        return self._block[start - self._start : max(end, start) - self._start]
+            block = self._read(first, min(first + 2 * _BLOCK, self._size))
+            self._near = first, block
+        return block[start - first : max(end, start) - first]
 
     def loaded(self) -> mmap:
         """All of it, see `loaded`."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import tempfile
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 import pytest
@@ -169,6 +171,24 @@ def test_slices_of_a_file(data: bytes, asked: list[tuple[int, int]]) -> None:
     for start, end in asked:
         assert stored[start:end] == data[start:end]
     assert (len(stored), stored[:], stored[::3]) == (len(data), data, data[::3])
+
+
+def test_threads_ask_for_slices_of_one_file() -> None:
+    data = Random(5).randbytes(1 << 20)
+    stored = in_file(data)
+
+    def is_right(seed: int) -> bool:
+        random = Random(seed)
+        places = [random.randrange(len(data) - 16) for _ in range(20_000)]
+        return all(stored[at : at + 16] == data[at : at + 16] for at in places)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(is_right, range(8)))
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_a_file_that_is_cut_is_noticed() -> None:
