@@ -32,6 +32,7 @@ from runner.spec.chains import Following
 from runner.spec.declared import Declared, Entry
 from runner.spec.model import JobSpec
 from runner.spec.nouns import body_of
+from runner.spec.places import Root
 from runner.spec.problems import Problems
 from runner.spec.shapes import check_format, check_schema_name, warn_of_params
 
@@ -57,7 +58,7 @@ class Scope(msgspec.Struct, frozen=True):
 
     declared: Declared
     nouns: Nouns
-    root: outputs.Root
+    root: Root
     problems: Problems
 
 

@@ -20,6 +20,7 @@ from runner.spec.layers import layered
 from runner.spec.loader import find_files, read
 from runner.spec.moves import moves_of
 from runner.spec.nodes import Mapping as MappingNode
+from runner.spec.places import Root
 from runner.spec.problems import Problems
 from runner.spec.sent import that_may_not
 
@@ -81,7 +82,7 @@ def _resolved(
         providers=providers,
         answers=wanted,
     )
-    jobs = jobs_of(Scope(declared, known, outputs.Root(root), problems))
+    jobs = jobs_of(Scope(declared, known, Root(root), problems))
     datasets = [dataset for dataset in known.datasets.values() if dataset]
     datasets += {job.name: job.dataset for job in jobs if isinstance(job, Job) and job.dataset.is_ready}.values()
     outputs.check_collisions(jobs, _inputs(datasets, known.prompts.values(), files, jobs), problems)

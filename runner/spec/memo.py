@@ -19,6 +19,7 @@ from runner.job.project import Job, Project
 from runner.schemas import is_installed
 from runner.spec.chosen import NOTHING, Chosen
 from runner.spec.files import find_files
+from runner.spec.places import Root, files_of
 
 # with our version: another one may check more, and what it would refuse must not come out of a cache
 SCHEME = f"runner-project/8 {__version__}"
@@ -68,6 +69,10 @@ def _read(path: Path, specs: Sequence[str], skipped: Sequence[str], root: Path) 
             about = (root / file).stat()
             if _stamp(about) != stamp or kept.written_ns - about.st_mtime_ns < _RACY_NS:
                 return None
+        # what lies at the places of outputs may have changed though no spec did
+        there = Root(root)
+        if not all(there.is_as_checked(path) for job in kept.project.jobs for path in files_of(job)):
+            return None
     except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return None
     return kept.project

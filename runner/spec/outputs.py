@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 import msgspec
 
@@ -18,6 +16,7 @@ from runner.globs import Globs, is_magic
 from runner.job.project import AnyJob, AudioJob, Dataset
 from runner.job.scored import judge_of, scores_path
 from runner.spec.paths import is_too_long, parents
+from runner.spec.places import Root, files_of
 from runner.spec.problems import Problems
 
 STATE_FOLDER = ".runner"
@@ -66,47 +65,6 @@ def rendered(template: str, values: Mapping[str, str]) -> str:
     """The path for one cell, normalised, but for the slash that ends a folder; `template` was checked."""
     path = posixpath.normpath(_NAME.sub(lambda found: values[found.group(1)], template))
     return f"{path}/" if template.endswith("/") else path
-
-
-class Root:
-    """The project root. Thousands of outputs lie in few folders, so each folder is looked at once."""
-
-    def __init__(self, root: Path) -> None:
-        """root: with its own symlinks resolved."""
-        self.path = root
-        self._root = str(root).rstrip("/")
-        self._real: dict[str, str] = {}  # of folders: where they lie
-        self._files: dict[str, str] = {}  # of folders: what of their path is a file
-
-    def holds(self, output: str) -> bool:
-        """Whether a path, links followed, lies inside."""
-        return self._followed(output).startswith(f"{self._root}/")
-
-    def leads_into_hidden(self, output: str) -> bool:
-        """Whether a path that is not hidden itself is so once its links are followed."""
-        return private.is_hidden(self._followed(output).removeprefix(f"{self._root}/"))
-
-    def _followed(self, output: str) -> str:
-        folder, _, name = output.rstrip("/").rpartition("/")
-        if folder not in self._real:
-            self._real[folder] = os.path.realpath(f"{self._root}/{folder}")
-        path = f"{self._real[folder]}/{name}"
-        return os.path.realpath(path) if os.path.islink(path) else path  # noqa: PTH114  # never raises
-
-    def file_above(self, output: str) -> str:
-        """What of the path to an output is a file, so that no folder can be made there; empty if nothing is."""
-        folder = output.rstrip("/").rpartition("/")[0]
-        if folder not in self._files:
-            self._files[folder] = next((path for path in parents(folder + "/.") if self.has_file(path)), "")
-        return self._files[folder]
-
-    def has_file(self, path: str) -> bool:
-        """Never raises: a name may be too long to ask for."""
-        return os.path.isfile(f"{self._root}/{path}")  # noqa: PTH113
-
-    def has_folder(self, path: str) -> bool:
-        """The same for a folder."""
-        return os.path.isdir(f"{self._root}/{path}")  # noqa: PTH112
 
 
 def complaint_about(template: str, output: str, root: Root, *, may_be_folder: bool = False) -> tuple[str, str] | None:
@@ -226,12 +184,6 @@ def check_globs(jobs: Iterable[AnyJob], datasets: Iterable[Dataset], problems: P
         if found:
             glob, path = found
             _refuse_input(job, glob.what, problems, glob.hint, written=path)
-
-
-def files_of(job: AnyJob) -> list[str]:
-    """What a job writes under names of its own: its output, and beside it its scores."""
-    has_scores = job.evals.checks and not job.output.endswith("/")
-    return [job.output, scores_path(job.output)] if has_scores else [job.output]
 
 
 def _written_by(job: AnyJob) -> list[str]:
