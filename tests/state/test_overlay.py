@@ -86,7 +86,7 @@ def test_a_state_that_never_stands_still_is_an_error(tmp_path: Path) -> None:
 
     def keep_writing() -> None:
         writer, number = DiskStore(tmp_path / "source"), 0
-        while not stop.wait(0.01):
+        while not stop.is_set():
             number = writer.write({"a": {"number": number}}, number)
         writer.close()
 
