@@ -93,7 +93,7 @@ class Requests:
         if not size:
             return None
         try:
-            line = _decode(os.pread(self._lines, size, at))
+            line = _decode(files.bytes_at(self._lines, size, at))
         except (OSError, *_UNREADABLE) as error:
             raise StateError(f"the requests of `{self._batch.key}` are damaged") from error
         return Request(line.custom_id, line.url or self._batch.endpoint, bytes(line.body), self._batch.model)
@@ -101,7 +101,7 @@ class Requests:
     def _place(self, number: int) -> tuple[int, int]:
         if self._lines < 0 or self._places < 0:
             return 0, 0
-        packed = os.pread(self._places, _PLACE.size, number * _PLACE.size)
+        packed = files.bytes_at(self._places, _PLACE.size, number * _PLACE.size)
         found: tuple[Any, ...] = _PLACE.unpack(packed) if len(packed) == _PLACE.size else (0, 0)
         return found[0], found[1]
 

@@ -186,8 +186,11 @@ def told(edited: Sequence[str], orphans: Sequence[str]) -> str:
             what = f"{len(edited):,} transcripts that were edited stay as they are, such as {name}; delete one"
         parts.append(f"{what} to have it written again")
     if orphans:
-        what = "1 transcript" if len(orphans) == 1 else f"{len(orphans):,} transcripts"
-        parts.append(f"{what} that this job no longer writes stay, such as `{shown(orphans[0])}`")
+        name = f"`{shown(orphans[0])}`"
+        what = f"the transcript {name}, which this job no longer writes, stays"
+        if len(orphans) > 1:
+            what = f"{len(orphans):,} transcripts that this job no longer writes stay, such as {name}"
+        parts.append(what)
     return "; ".join(parts)
 
 

@@ -197,7 +197,7 @@ def test_corrected_and_orphaned_transcripts_are_named_beforehand(audio: AudioLab
     (audio.root / "calls/b.wav").unlink()
     planned = audio.run("plan")
     said = "the edited transcript `a.json` stays as it is"
-    gone = "1 transcript that this job no longer writes stay, such as `b.json`"
+    gone = "the transcript `b.json`, which this job no longer writes, stays"
     assert said in planned.stdout and gone in planned.stdout
     done = audio.apply("-y")
     assert said in done.stderr and gone in done.stderr
