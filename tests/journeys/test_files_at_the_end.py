@@ -61,9 +61,12 @@ def test_an_error_of_one_job_leaves_the_file_of_another(half: Lab) -> None:
     text = (half.root / "specs/lab.yaml").read_text()
     other = "\n  other:\n    dataset: rows\n    prompt: ask\n    model: echo\n    output: taken/other.jsonl\n"
     (half.root / "specs/lab.yaml").write_text(text.replace("\nproviders:", other + "providers:"))
-    (half.root / "taken").write_text("a file where a folder should be")
-    done = half.apply("--no-wait", code=1)
-    assert "taken/other.jsonl" in done.stderr
+    waiting = half.start("apply", "specs/", "-y")
+    until(lambda: half.server.creates() == 2)
+    (half.root / "taken").write_text("in the way")  # after the specs were read, which would refuse it
+    waiting.send_signal(signal.SIGINT)
+    _, words = waiting.communicate(timeout=60)
+    assert "`taken/other.jsonl` cannot be written" in words
     assert states(half) == {"ok": 10, "in_flight": 11}
 
 
