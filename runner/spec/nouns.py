@@ -28,7 +28,7 @@ from runner.spec.paths import is_below, is_too_long
 from runner.spec.problems import Problems
 from runner.spec.sent import SentFile
 from runner.spec.shapes import check_format, check_schema_name, warn_of_params
-from runner.spec.syntax import conflict_in
+from runner.spec.syntax import conflict_in, has_both_sides
 
 
 def providers_of(declared: Declared, problems: Problems) -> dict[str, ProviderBlock | None]:
@@ -478,7 +478,7 @@ def _prompt_file(entry: Entry, file: str, mark: Mark, root: Path, problems: Prob
     if text is not None and not text.strip():
         problems.error(mark, f"the file `{file[:120]}` of {entry.subject} is empty")
         return None
-    if text is not None and (conflict := conflict_in(text, posixpath.normpath(file))):
+    if text is not None and has_both_sides(text) and (conflict := conflict_in(text, posixpath.normpath(file))):
         # both sides would be asked, and paid for
         problems.error(*conflict, "resolve the conflict first; where the line is meant, put a blank before it")
         return None

@@ -11,6 +11,7 @@ from runner.errors import Mark
 
 _BREAK = re.compile(r"\r\n|\r|\n")
 _CONFLICT = re.compile(r"(?:^|(?<=[\r\n]))(?:<{7}|>{7})(?: [^\r\n]*)?(?=[\r\n]|\Z)")
+_BOTH_SIDES = re.compile(r"^<{7}(?: [^\n]*)?\r?$.*?^={7}\r?$.*?^>{7}(?: [^\n]*)?\r?$", re.MULTILINE | re.DOTALL)
 _INDENT = "keys of one mapping start in the same column and end in `:`"
 _QUOTE = "quote the whole value"
 
@@ -83,6 +84,11 @@ def conflict_in(text: str, file: str) -> tuple[Mark, str] | None:
         return None
     line = len(_BREAK.findall(text, 0, found.start())) + 1
     return Mark(file, line, 1), f"the line is a mark of a merge conflict, `{found[0][:40]}`"
+
+
+def has_both_sides(text: str) -> bool:
+    """Whether a text, in which such lines may be meant, holds all three marks of a conflict in their order."""
+    return _BOTH_SIDES.search(text) is not None
 
 
 def _bad_start(source: str, mark: Mark) -> tuple[Mark, str, str]:
