@@ -16,14 +16,12 @@ from runner.errors import RemoteError
 from runner.job.infile import Run
 from runner.job.observed import Observed
 from runner.job.outcomes import ENTRY_BYTES, answered
-from runner.job.packed import KEY_BYTES, common, restricted, union, without
+from runner.job.packed import KEY_BYTES, common, narrowed, union, without
 from runner.job.recorded import Batch, Stage
 from runner.plan import adoption, duplicates
 from runner.plan.plan import Recorded
 from runner.plan.remaining import BatchRows
 from runner.remotes.vendor import Provider
-
-_FEW = 16  # one in so many keys is worth a search of its own
 
 
 class _Theirs(NamedTuple):
@@ -93,10 +91,7 @@ def _twice(session: Session, recorded: Recorded, entry: BatchRows, ours: Observe
 
 def _held(entry: BatchRows, keys: bytes) -> Run:
     """What a batch holds or has answered: all of it, or at least what it does of these keys, where they are few."""
-    if not entry.index:
-        return entry.keys
-    is_few = len(keys) * _FEW < len(entry.index)
-    return answered(restricted(entry.index, keys, ENTRY_BYTES) if is_few else entry.index)
+    return answered(narrowed(entry.index, keys, ENTRY_BYTES)) if entry.index else entry.keys
 
 
 def _answers(session: Session, theirs: _Theirs) -> bytes | None:

@@ -32,6 +32,7 @@ _PAIRWISE = 3  # sets of like size: more of them are sorted together
 _SPARSE = 256  # a difference costs as much as so many keys
 _SEARCHED = 32  # so many keys are searched for one by one
 _NEAR = 256  # records to both sides of where one would be among some ten thousand
+_RARE = 16  # one in so many keys is worth a search of its own
 _WALKED = 8  # one in so many keys is searched for: looking at each record costs no more
 _LEAST_RUN, _LARGEST_RUN = 1 << 10, 1 << 18  # bytes that are compared at once
 
@@ -266,6 +267,11 @@ def restricted(records: Run, keys: Run, width: int = KEY_BYTES) -> bytes:
         if records[at * width : at * width + KEY_BYTES] == key:
             out.append(records[at * width : (at + 1) * width])
     return b"".join(out)
+
+
+def narrowed(records: Run, keys: Run, width: int) -> Run:
+    """The records (sorted by key), or only those of these keys (sorted), where they are few."""
+    return restricted(records, keys, width) if len(keys) * _RARE < len(records) else records
 
 
 def _record(records: InFile, key: bytes, width: int) -> bytes:

@@ -15,7 +15,7 @@ from runner.job.desired import Desired, distinct_of
 from runner.job.infile import Run
 from runner.job.observed import Origin
 from runner.job.outcomes import ENTRY_BYTES, paid
-from runner.job.packed import KEY_BYTES, common, restricted, union, without
+from runner.job.packed import KEY_BYTES, common, narrowed, union, without
 from runner.job.recorded import Batch, JobRecord, Stage
 from runner.plan.remaining import BatchRows
 
@@ -36,9 +36,6 @@ class Replaced(NamedTuple):
     answered: int = 0
     paid: int = 0  # of them
     in_flight: int = 0  # that nobody wants any more: they are paid for unless somebody stops them
-
-
-_FEW = 16  # one in so many keys is worth a search of its own
 
 
 def replaced(
@@ -82,8 +79,7 @@ def _by_its_record(
     dropped = without(keys, distinct_of(job))
     if not dropped:
         return Replaced()
-    asked = union([dropped, *(one.keys for one in left)])  # of no other key it matters who answered it
-    among = asked if len(asked) * _FEW < len(keys) else None
+    among = union([dropped, *(one.keys for one in left)])  # of no other key it matters who answered it
     every, paid = _answered(history, among), _answered(_paid(history, free), among)
     told, told_paid = (_all_in(some, left, lambda keys: common(dropped, keys)) for some in (every, paid))
     number = min(record.ok, told)  # rows that were wanted and never sent are no answers
@@ -108,10 +104,10 @@ def _paid(entries: Sequence[BatchRows], free: Collection[str]) -> list[BatchRows
 
 
 def _answered(entries: Sequence[BatchRows], among: Run | None = None) -> bytes:
-    """The keys that these batches answered. among: no other keys are asked about; None: all."""
+    """The keys that these batches answered, or at least those among them; None: all."""
     indexes = [entry.index for entry in entries if entry.index]
     if among is not None:
-        indexes = [restricted(index, among, ENTRY_BYTES) for index in indexes]
+        indexes = [narrowed(index, among, ENTRY_BYTES) for index in indexes]
     return union([paid(index) for index in indexes])
 
 
