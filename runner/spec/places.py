@@ -32,15 +32,18 @@ class Root:
 
     def _followed(self, output: str) -> str:
         folder, _, name = output.rstrip("/").rpartition("/")
+        path = f"{self._real_of(folder)}/{name}"
+        return os.path.realpath(path) if os.path.islink(path) else path  # noqa: PTH114  # never raises
+
+    def _real_of(self, folder: str) -> str:
         if folder not in self._real:
             self._real[folder] = os.path.realpath(f"{self._root}/{folder}")
-        path = f"{self._real[folder]}/{name}"
-        return os.path.realpath(path) if os.path.islink(path) else path  # noqa: PTH114  # never raises
+        return self._real[folder]
 
     def is_as_checked(self, output: str) -> bool:
         """Whether nothing at the place of an output that was checked before speaks against it now, by one look."""
         folder, _, name = output.rstrip("/").rpartition("/")
-        real = self._real.get(folder) or self._real.setdefault(folder, os.path.realpath(f"{self._root}/{folder}"))
+        real = self._real_of(folder)
         if real != f"{self._root}/{folder}".rstrip("/"):
             return False  # through a link: where to is looked at anew
         try:
