@@ -44,16 +44,16 @@ class DiskObjects:
             raise StateError(f"`{path}` cannot be read: {error}", hint=_REBUILD) from error
 
     def write(self, name: str, data: Run) -> str:
+        self._put(name, data)
+        return sha256_in(data)
+
+    def _put(self, name: str, data: Run) -> None:
         target = self.folder / name
-        total = hashlib.sha256()
         try:
             with files.whole(target, mode=files.PRIVATE) as out:
-                for piece in pieces(data):
-                    total.update(piece)
-                    out.write(piece)
+                out.writelines(pieces(data))
         except OSError as error:
             raise StateError(f"`{target}` cannot be written: {error.strerror}", hint=files.way_out(error)) from error
-        return total.hexdigest()
 
     def read(self, name: str, sha256: str) -> bytes:
         try:
@@ -77,7 +77,7 @@ class DiskObjects:
     def write_set(self, keys: Run) -> str:
         name = f"{SETS}{sha256_in(keys)}"
         if not self.path(name).exists():
-            self.write(name, keys)
+            self._put(name, keys)
         return name
 
     def read_set(self, name: str) -> bytes:
