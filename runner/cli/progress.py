@@ -95,11 +95,7 @@ class _Causes:
         self, to: PlainLines | Redrawn, who: str, error: RemoteError, wait_seconds: float, number: int, most: int
     ) -> None:
         """Warn of the first try that failed, and say of those that follow for the same cause that they follow."""
-        cause = (
-            who,
-            type(error),
-            error.status,
-        )  # errors of one cause may differ in their words, as by a request's id
+        cause = who, type(error), error.status  # their words may differ, as by a request's id
         is_first, is_next = self.is_new(cause), self.is_new((*cause, number))
         wait = f"{wait_seconds:.1f}" if wait_seconds < 10 else f"{wait_seconds:.0f}"
         again = f"trying again in {wait} s (try {number} of {most})"
